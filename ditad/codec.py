@@ -1,0 +1,114 @@
+"""Records to JSON and back, by their type annotations alone.
+
+What enters: dataclasses whose fields are `str int bool Decimal None`, enums, tuples, lists, string-keyed dicts and
+further dataclasses. What leaves: JSON bytes that `decode` turns into an equal record.
+Decimals travel as text with all their digits. Unknown keys are refused, because a journal holds nothing by accident;
+missing ones take the field's default, so that a record may grow fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+from typing import Any, TypeVar
+
+import orjson
+
+Reader = Callable[[Any], Any]
+Record = TypeVar("Record")
+
+
+def _default(value: object) -> object:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def encode(record: object) -> bytes:
+    """Write a record as JSON; decimals keep their digits as text."""
+    return orjson.dumps(record, default=_default)
+
+
+def decode(kind: type[Record], data: bytes) -> Record:
+    """Read a record of this type back; raises `ValueError` where the bytes hold no such record."""
+    read: Reader = _reader(typing.cast("Any", kind))
+    return typing.cast("Record", read(orjson.loads(data)))
+
+
+@cache
+def _reader(kind: Any) -> Reader:  # noqa: ANN401 - an annotation may be any object
+    """Build, once per annotation, the function that reads its JSON form."""
+    if dataclasses.is_dataclass(kind):
+        return _record_reader(typing.cast("type", kind))
+    origin = typing.get_origin(kind)
+    if origin is not None:
+        return _generic_reader(kind, origin)
+    if kind is Decimal:
+        return Decimal
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind
+    if kind in {str, int, bool}:
+        return _exactly(kind)
+    raise TypeError(f"no reader for {kind!r}")
+
+
+def _exactly(kind: type) -> Reader:
+    def read(value: Any) -> Any:  # noqa: ANN401 - JSON value in, scalar out
+        if type(value) is not kind:
+            raise ValueError(f"{kind.__name__} is due, got {value!r}")
+        return value
+
+    return read
+
+
+def _generic_reader(kind: Any, origin: Any) -> Reader:  # noqa: ANN401 - annotations
+    arguments = typing.get_args(kind)
+    if origin in {typing.Union, types.UnionType}:
+        inner = [argument for argument in arguments if argument is not type(None)]
+        if len(inner) != 1 or len(arguments) != 2:  # noqa: PLR2004 - exactly `X | None`
+            raise TypeError(f"only `X | None` can be read back, not {kind!r}")
+        present = _reader(inner[0])
+        return lambda value: None if value is None else present(value)
+    if origin is list:
+        item = _reader(arguments[0])
+        return lambda value: [item(element) for element in value]
+    if origin is tuple:
+        return _tuple_reader(arguments)
+    if origin is dict and arguments[0] is str:
+        held = _reader(arguments[1])
+        return lambda value: {key: held(element) for key, element in value.items()}
+    raise TypeError(f"no reader for {kind!r}")
+
+
+def _tuple_reader(arguments: tuple[Any, ...]) -> Reader:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004 - `tuple[X, ...]`
+        item = _reader(arguments[0])
+        return lambda value: tuple(item(element) for element in value)
+    readers = [_reader(argument) for argument in arguments]
+    return lambda value: tuple(read(element) for read, element in zip(readers, value, strict=True))
+
+
+def _record_reader(kind: type) -> Reader:
+    hints = typing.get_type_hints(kind)
+    fields = [field.name for field in dataclasses.fields(kind) if field.init]
+    slots: dict[str, list[Reader]] = {name: [] for name in fields}
+
+    def read(value: Any) -> Any:  # noqa: ANN401 - JSON object in, record out
+        if not isinstance(value, dict):
+            raise ValueError(f"{kind.__name__}: an object is due")
+        made: dict[str, Any] = {}
+        for key, element in value.items():
+            readers = slots.get(key)
+            if readers is None:
+                raise ValueError(f"{kind.__name__} has no field {key!r}")
+            if not readers:  # built on first use, so that a record may hold records of its own kind
+                readers.append(_reader(hints[key]))
+            made[key] = readers[0](element)
+        return kind(**made)
+
+    return read
