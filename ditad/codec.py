@@ -41,7 +41,7 @@ def decode(kind: type[Record], data: bytes) -> Record:
 
 
 @cache
-def _reader(kind: Any) -> Reader:  # noqa: ANN401 - an annotation may be any object
+def _reader(kind: Any) -> Reader:
     """Build, once per annotation, the function that reads its JSON form."""
     if dataclasses.is_dataclass(kind):
         return _record_reader(typing.cast("type", kind))
@@ -58,7 +58,7 @@ def _reader(kind: Any) -> Reader:  # noqa: ANN401 - an annotation may be any obj
 
 
 def _exactly(kind: type) -> Reader:
-    def read(value: Any) -> Any:  # noqa: ANN401 - JSON value in, scalar out
+    def read(value: Any) -> Any:
         if type(value) is not kind:
             raise ValueError(f"{kind.__name__} is due, got {value!r}")
         return value
@@ -66,11 +66,11 @@ def _exactly(kind: type) -> Reader:
     return read
 
 
-def _generic_reader(kind: Any, origin: Any) -> Reader:  # noqa: ANN401 - annotations
+def _generic_reader(kind: Any, origin: Any) -> Reader:
     arguments = typing.get_args(kind)
     if origin in {typing.Union, types.UnionType}:
         inner = [argument for argument in arguments if argument is not type(None)]
-        if len(inner) != 1 or len(arguments) != 2:  # noqa: PLR2004 - exactly `X | None`
+        if len(inner) != 1 or len(arguments) != 2:
             raise TypeError(f"only `X | None` can be read back, not {kind!r}")
         present = _reader(inner[0])
         return lambda value: None if value is None else present(value)
@@ -86,7 +86,7 @@ def _generic_reader(kind: Any, origin: Any) -> Reader:  # noqa: ANN401 - annotat
 
 
 def _tuple_reader(arguments: tuple[Any, ...]) -> Reader:
-    if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004 - `tuple[X, ...]`
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
         item = _reader(arguments[0])
         return lambda value: tuple(item(element) for element in value)
     readers = [_reader(argument) for argument in arguments]
@@ -98,7 +98,7 @@ def _record_reader(kind: type) -> Reader:
     fields = [field.name for field in dataclasses.fields(kind) if field.init]
     slots: dict[str, list[Reader]] = {name: [] for name in fields}
 
-    def read(value: Any) -> Any:  # noqa: ANN401 - JSON object in, record out
+    def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"{kind.__name__}: an object is due")
         made: dict[str, Any] = {}

@@ -80,7 +80,7 @@ class RefusedError(DitadError):
     exit_code = 77
 
 
-class Refusal(DitadError):  # noqa: N818 - a refusal is an outcome with a name of its own, not a failure of ours
+class Refusal(DitadError):
     """A frame, row or number that cannot be applied as it stands.
 
     `reason` is a short fixed text with the field in it; `money` says whether money, position or order state hangs

@@ -1,0 +1,60 @@
+"""What the fold hands on: numbered records, each written once for the log, the journal and every reader.
+
+What enters: bodies as plain JSON objects, made by the fold. What leaves: `Record`s with their line, which is the
+NDJSON form of interfaces.md §3: ``{"seq":…,"type":…,"ts":…,"<type>":{…}}``.
+What holds: `seq` rises by one from 1 within an account; the records of one event stand together in the order of
+`RecordType`, the snapshot last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RecordType(StrEnum):
+    """The types of a stream record, in the order in which those of one event stand."""
+
+    FILL = "fill"
+    INCOME = "income"
+    DIVERGENCE = "divergence"
+    GAP = "gap"
+    STREAM = "stream"
+    REJECTED = "rejected"
+    ACCOUNT_EVENT = "account_event"
+    SNAPSHOT = "snapshot"
+
+
+LISTED = frozenset({RecordType.FILL, RecordType.INCOME, RecordType.DIVERGENCE, RecordType.GAP})
+"""The types that have a list of current records under their key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One numbered record of an account.
+
+    `line` is its NDJSON line without the newline. `key` identifies what the record is about: a later record of the
+    same type and key supersedes it in lists (`None`: nothing supersedes it). `replaces` are the `seq`s that it takes
+    the place of in lists, besides those of its own key. `n` is the journal's number of the event it comes from.
+    """
+
+    seq: int
+    n: int
+    type: RecordType
+    at_us: int
+    key: str | None
+    replaces: tuple[int, ...]
+    line: bytes
+
+
+def rfc3339(at_us: int) -> str:
+    """Write microseconds since the epoch as RFC 3339 in UTC with microseconds."""
+    return (EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def rfc3339_ms(at_ms: int) -> str:
+    """Write milliseconds since the epoch as RFC 3339 in UTC with microseconds."""
+    return rfc3339(at_ms * 1_000)
