@@ -1,0 +1,323 @@
+"""The position book: fills folded, in the exchange's order, into quantities, costs and the book's own profit.
+
+What enters: `BookFill`s (pieces of orders) and the positions of a baseline. What leaves: a `Run` per position: what
+is open, at which cost, and what closing realised.
+What holds: the book keeps quote amounts, so that money never depends on a rounded average. A late fill is put in its
+place and the book folded again from there. A close beyond what is open waits; in hedge mode a position is never
+negative. In one-way mode a position is signed and can flip. Leverage does not enter. (account.md §4)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from ditad.events import PositionSide
+from ditad.money import DERIVED, ZERO, add, mul, ratio, share, sub
+
+PROFIT_STEP = Decimal("0.00000001")
+"""Stated profits carry eight decimals."""
+
+REARRANGED_MAX = 5
+"""At most this many fills of one moment are tried in every order; beyond it the order of arrival stands."""
+
+EXACT_ENTRY = "exact"
+ROUNDED_ENTRY = "rounded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookFill:
+    """A piece as the book sees it. `grows` says whether it adds in the position's own direction (hedge mode)."""
+
+    order_id: str
+    z0: Decimal
+    z1: Decimal
+    buy: bool
+    quantity: Decimal
+    quote: Decimal
+    quote_slack: Decimal
+    single: bool
+    stated_pnl: Decimal | None
+    compared: bool
+    at_ms: int
+    whole_second: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A position after some fills.
+
+    `quantity` is signed in one-way mode, else >= 0; `cost` is Σ quantity·entry >= 0. `realized` is the book's own
+    profit over all closes, `realized_compared` and `stated_compared` that and the stated one over the fills that R2
+    may compare. `closes` and `closed_ticks` (Σ quantity·half a tick) carry R2's rounding allowance. `waiting` are
+    closes beyond what is open. `uncertain` says that a flip of several executions left entry and profit unknown.
+    """
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    cost_slack: Decimal = ZERO
+    realized: Decimal = ZERO
+    realized_slack: Decimal = ZERO
+    realized_compared: Decimal = ZERO
+    stated_compared: Decimal = ZERO
+    closes: int = 0
+    closed_ticks: Decimal = ZERO
+    closed_trades: int = 0
+    waiting: Decimal = ZERO
+    uncertain: bool = False
+    votes_exact: int = 0
+    votes_rounded: int = 0
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """Give the average entry, to 18 decimals; `None` when flat or uncertain."""
+        if not self.quantity or self.uncertain:
+            return None
+        return ratio(self.cost, abs(self.quantity))
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """One key's history since its `base`: fills in the exchange's order and the run after each."""
+
+    symbol: str
+    side: PositionSide
+    base: Run = field(default_factory=Run)
+    fills: list[BookFill] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    tick: Decimal | None = None
+
+    @property
+    def run(self) -> Run:
+        """Give the position as of the last fill."""
+        return self.runs[-1] if self.runs else self.base
+
+    def change(self, *, removed: Iterable[BookFill], added: Iterable[BookFill]) -> None:
+        """Replace some fills by others and fold again from the earliest of them."""
+        gone = set(removed)
+        earliest = len(self.fills)
+        if gone:
+            earliest = next(index for index, fill in enumerate(self.fills) if fill in gone)
+            self.fills = [fill for fill in self.fills if fill not in gone]
+        for fill in added:
+            place = _place(self.fills, fill)
+            self.fills.insert(place, fill)
+            earliest = min(earliest, place)
+        self._refold(earliest)
+
+    def _refold(self, start: int) -> None:
+        """Fold from `start` on, after backing up to where its moment (ties, whole seconds) begins."""
+        while start > 0 and start < len(self.fills) and _same_moment(self.fills[start - 1], self.fills[start]):
+            start -= 1
+        run = self.runs[start - 1] if start > 0 else self.base
+        if run.waiting:  # a close waited for an open that may only now be in its place: from the start
+            start, run = 0, self.base
+        del self.runs[start:]
+        tail = self.fills[start:]
+        ordered: list[BookFill] = []
+        for group in _moments(tail):
+            arranged = _arrange(run, group, self.side, self.tick)
+            for fill in arranged:
+                run = step(run, fill, self.side, self.tick)
+                self.runs.append(run)
+            ordered.extend(arranged)
+        self.fills[start:] = ordered
+        if run.waiting:
+            self._settle_waiting()
+
+    def _settle_waiting(self) -> None:
+        """Let waiting closes follow later opens that let them: a close is applied as soon as it fits."""
+        run, runs = self.base, []
+        waiting: list[BookFill] = []
+        for fill in self.fills:
+            after = step(run, fill, self.side, self.tick)
+            if after.waiting > run.waiting:
+                waiting.append(fill)
+            run = after
+            for held in list(waiting):
+                freed = step(replace(run, waiting=sub(run.waiting, held.quantity)), held, self.side, self.tick)
+                if freed.waiting < run.waiting:
+                    run = freed
+                    waiting.remove(held)
+            runs.append(run)
+        self.runs = runs
+
+    def collapse(self, before_ms: int) -> None:
+        """Forget single fills older than `before_ms`, into the base; nothing that waits is forgotten."""
+        cut = 0
+        while cut < len(self.fills) and self.fills[cut].at_ms < before_ms and not self.runs[cut].waiting:
+            cut += 1
+        while 0 < cut < len(self.fills) and _same_moment(self.fills[cut - 1], self.fills[cut]):
+            cut -= 1
+        if cut:
+            self.base = self.runs[cut - 1]
+            del self.fills[:cut]
+            del self.runs[:cut]
+
+
+def _place(fills: list[BookFill], fill: BookFill) -> int:
+    """Find where a fill belongs: by time, within an order by `z`, else after what was there."""
+    place = len(fills)
+    while place > 0 and (
+        fills[place - 1].at_ms > fill.at_ms
+        or (fills[place - 1].order_id == fill.order_id and fills[place - 1].z0 > fill.z0)
+    ):
+        place -= 1
+    return place
+
+
+def _same_moment(left: BookFill, right: BookFill) -> bool:
+    if left.whole_second or right.whole_second:
+        return left.at_ms // 1000 == right.at_ms // 1000
+    return left.at_ms == right.at_ms
+
+
+def _moments(fills: list[BookFill]) -> Iterable[list[BookFill]]:
+    group: list[BookFill] = []
+    for fill in fills:
+        if group and not _same_moment(group[-1], fill):
+            yield group
+            group = []
+        group.append(fill)
+    if group:
+        yield group
+
+
+def _arrange(run: Run, group: list[BookFill], side: PositionSide, tick: Decimal | None) -> list[BookFill]:
+    """Order fills of one moment so that the profit of their closes equals the stated one, if only some order does."""
+    if len(group) == 1 or len(group) > REARRANGED_MAX or _fits(run, group, side, tick):
+        return group
+    for candidate in itertools.permutations(group):
+        if _keeps_orders(candidate) and _fits(run, list(candidate), side, tick):
+            return list(candidate)
+    return group
+
+
+def _keeps_orders(fills: tuple[BookFill, ...]) -> bool:
+    return all(
+        left.order_id != right.order_id or left.z0 < right.z0 for left, right in itertools.combinations(fills, 2)
+    )
+
+
+def _fits(run: Run, fills: list[BookFill], side: PositionSide, tick: Decimal | None) -> bool:
+    for fill in fills:
+        after = step(run, fill, side, tick)
+        if after.waiting > run.waiting:
+            return False
+        if fill.stated_pnl is not None and fill.compared:
+            profit = sub(after.realized, run.realized)
+            allowed = add(PROFIT_STEP, mul(sub(after.closed_ticks, run.closed_ticks), Decimal(1)))
+            if abs(sub(profit, fill.stated_pnl)) > add(allowed, sub(after.realized_slack, run.realized_slack)):
+                return False
+        run = after
+    return True
+
+
+def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> Run:
+    """Fold one fill into a position."""
+    if side is PositionSide.BOTH:
+        return _step_signed(run, fill, tick)
+    if fill.buy == (side is PositionSide.LONG):
+        return _compare(_open(run, fill.quantity, fill.quote, fill.quote_slack, 1), run, fill)
+    if fill.quantity > run.quantity:
+        return replace(run, waiting=add(run.waiting, fill.quantity))
+    long = side is PositionSide.LONG
+    return _close(run, fill, fill.quantity, fill.quote, tick, long=long)
+
+
+def _step_signed(run: Run, fill: BookFill, tick: Decimal | None) -> Run:
+    sign = 1 if fill.buy else -1
+    if not run.quantity or (run.quantity > 0) == fill.buy:
+        return _compare(_open(run, fill.quantity, fill.quote, fill.quote_slack, sign), run, fill)
+    held = abs(run.quantity)
+    long = run.quantity > 0
+    if fill.quantity <= held:
+        return _close(run, fill, fill.quantity, fill.quote, tick, long=long)
+    rest = sub(fill.quantity, held)
+    closing = share(fill.quote, held, fill.quantity)
+    uncertain = False
+    if not fill.single:
+        if fill.stated_pnl is None:
+            uncertain = True
+        else:  # the stated profit fixes the closing price: rp = (exit − entry)·qty with the side's sign
+            closing = add(run.cost, fill.stated_pnl) if long else sub(run.cost, fill.stated_pnl)
+    closed = _close(run, fill, held, closing, tick, long=long)
+    opened = _open(closed, rest, DERIVED.subtract(fill.quote, closing), fill.quote_slack, sign)
+    return replace(opened, uncertain=uncertain)
+
+
+def _open(run: Run, quantity: Decimal, quote: Decimal, slack: Decimal, sign: int) -> Run:
+    return replace(
+        run,
+        quantity=add(run.quantity, quantity if sign > 0 else -quantity),
+        cost=DERIVED.add(run.cost, quote),
+        cost_slack=DERIVED.add(run.cost_slack, slack),
+    )
+
+
+def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: Decimal | None, *, long: bool) -> Run:
+    held = abs(run.quantity)
+    flat = quantity == held
+    cost = run.cost if flat else share(run.cost, quantity, held)
+    slack = run.cost_slack if flat else share(run.cost_slack, quantity, held)
+    profit = DERIVED.subtract(quote, cost) if long else DERIVED.subtract(cost, quote)
+    left = sub(held, quantity)
+    after = replace(
+        run,
+        quantity=left if run.quantity > 0 else -left,
+        cost=ZERO if flat else DERIVED.subtract(run.cost, cost),
+        cost_slack=ZERO if flat else DERIVED.subtract(run.cost_slack, slack),
+        realized=DERIVED.add(run.realized, profit),
+        realized_slack=DERIVED.add(run.realized_slack, DERIVED.add(slack, fill.quote_slack)),
+        closed_trades=run.closed_trades + (1 if flat else 0),
+        uncertain=False if flat else run.uncertain,
+    )
+    compared = _compare(after, run, fill)
+    if compared.stated_compared == run.stated_compared and compared.realized_compared == run.realized_compared:
+        return compared
+    half_ticks = mul(quantity, mul(tick, Decimal("0.5"))) if tick is not None else ZERO
+    exact, rounded = _vote(run, fill, quantity, quote, profit, tick, long=long)
+    return replace(
+        compared,
+        closes=run.closes + 1,
+        closed_ticks=add(run.closed_ticks, half_ticks),
+        votes_exact=run.votes_exact + exact,
+        votes_rounded=run.votes_rounded + rounded,
+    )
+
+
+def _compare(after: Run, before: Run, fill: BookFill) -> Run:
+    """Count a fill into both sums that R2 compares, if its stated profit is known and is a fill's."""
+    if fill.stated_pnl is None or not fill.compared or before.uncertain:
+        return after
+    own = DERIVED.subtract(after.realized, before.realized)
+    return replace(
+        after,
+        realized_compared=DERIVED.add(before.realized_compared, own),
+        stated_compared=add(before.stated_compared, fill.stated_pnl),
+    )
+
+
+def _vote(
+    run: Run,
+    fill: BookFill,
+    quantity: Decimal,
+    quote: Decimal,
+    profit: Decimal,
+    tick: Decimal | None,
+    *,
+    long: bool,
+) -> tuple[int, int]:
+    """Say whether a close's stated profit used the exact entry or the one rounded to the tick; (0, 0) if it can't."""
+    if tick is None or fill.stated_pnl is None or run.entry_price is None:
+        return 0, 0
+    rounded_entry = mul(DERIVED.divide(run.entry_price, tick).to_integral_value(), tick)
+    rounded_cost = mul(rounded_entry, quantity)
+    rounded = DERIVED.subtract(quote, rounded_cost) if long else DERIVED.subtract(rounded_cost, quote)
+    if abs(DERIVED.subtract(rounded, profit)) <= mul(PROFIT_STEP, Decimal(4)):
+        return 0, 0
+    exact_fits = abs(DERIVED.subtract(fill.stated_pnl, profit)) <= PROFIT_STEP
+    rounded_fits = abs(DERIVED.subtract(fill.stated_pnl, rounded)) <= PROFIT_STEP
+    return (1, 0) if exact_fits else (0, 1) if rounded_fits else (0, 0)
