@@ -1,0 +1,204 @@
+"""Incomes into K: funding, transfers and other income from pushes and rows, each happening counted once.
+
+What enters: account pushes and income reports, on a `Turn`. What leaves: changed sums and records. What holds: an
+amount that nobody told is listed as unknown; a row that may lie before the baseline counts only on a later
+statement's word. (account.md §3)
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow
+from ditad.fills import witness_fees
+from ditad.incomes import Change, IncomeFact, IncomeKind, close_groups, hear_push, hear_row, kind_of
+from ditad.money import ZERO, add, exact_sum, mul, plain_or_none, sub
+from ditad.records import RecordType, rfc3339_ms
+from ditad.settle import Standing, balance
+from ditad.state import UnknownAmount
+from ditad.turn import Turn, baseline_second_ms, capital_raw, tolerance
+
+FUNDING_AFTER_BASELINE_MS = 60_000
+"""A funding row may be stamped up to this long after the settlement it restates."""
+
+
+def fold_account_incomes(turn: Turn, push: AccountPush) -> None:
+    """Make facts of an account push that is no order's; must run before its statements are heard."""
+    for line in push.balances:
+        if line.asset != turn.settings.margin_asset:
+            turn.state.other_assets.setdefault(line.asset, ZERO)
+            continue
+        if push.reason == "ORDER":
+            continue
+        kind = kind_of(push.reason)
+        amount: Decimal | None
+        if kind is IncomeKind.FUNDING:
+            received = _funding_amount(turn, line)
+            amount = None if received is None else -received
+        elif line.change:
+            amount = line.change
+        else:
+            continue
+        symbol = push.positions[0].symbol if len(push.positions) == 1 else None
+        fact = IncomeFact(
+            key=f"push:{line.asset}:{push.reason}:{push.event_ms}:{line.change}:{line.wallet}",
+            kind=kind,
+            name=push.reason,
+            amount=amount,
+            asset=line.asset,
+            symbol=symbol,
+            tran_id=None,
+            at_ms=push.event_ms,
+            provisional=True,
+            sources=("push",),
+        )
+        _apply(turn, hear_push(turn.state.incomes, fact))
+
+
+def _funding_amount(turn: Turn, line: BalanceLine) -> Decimal | None:
+    """Find what a funding push paid in (negative: out); `None` if it cannot be known. (account.md §3, Funding)"""
+    state = turn.state
+    moved = None
+    if state.stated.wallet is not None and not state.coverage.is_open():
+        stand = balance(state.wallet_twins, capital_raw(state), tolerance(turn), turn.event.at_us)
+        if stand.standing is Standing.SETTLED and not state.unknown:
+            moved = sub(line.wallet, state.stated.wallet.value)
+    if line.change and (moved is None or moved == line.change):
+        return line.change
+    return moved
+
+
+def fold_income_report(turn: Turn, report: IncomeReport) -> None:
+    """Take the rows of a completed question in; rows that may lie before the baseline wait for a statement's word."""
+    state = turn.state
+    assert state.baseline is not None, "facts are folded after a baseline"
+    if not report.available:
+        if state.coverage.income_available:
+            state.coverage.income_available = False
+            turn.changed = True
+        return
+    state.coverage.income_available = True
+    round_ = state.round
+    round_.income_from_ms, round_.income_to_ms = report.from_ms, report.to_ms
+    round_.income_rows += len(report.rows)
+    for row in sorted(report.rows, key=lambda row: (row.at_ms, row.tran_id)):
+        if row.asset != turn.settings.margin_asset:
+            state.other_assets.setdefault(row.asset, ZERO)
+            continue
+        if row.at_ms < baseline_second_ms(turn) or f"tran:{row.tran_id}" in state.incomes.heard:
+            continue
+        if _is_ambiguous(turn, row):
+            if row not in state.ambiguous:
+                state.ambiguous.append(row)
+            continue
+        _hear_income_row(turn, row)
+    witness_fees(turn)
+
+
+def _hear_income_row(turn: Turn, row: IncomeRow) -> None:
+    if row.kind == "TRADING_FEE" and row.symbol is not None:
+        key = f"tran:{row.tran_id}"
+        if key not in turn.state.incomes.heard:
+            turn.state.incomes.heard[key] = row.at_ms
+            turn.state.witnesses.setdefault(f"{row.symbol}|{row.at_ms // 1_000}", []).append(-row.amount)
+        return
+    _apply(turn, hear_row(turn.state.incomes, row))
+
+
+def _is_ambiguous(turn: Turn, row: IncomeRow) -> bool:
+    """Say whether a row may restate something from before the baseline. (account.md §3, Baseline)"""
+    assert turn.state.baseline is not None, "facts are folded after a baseline"
+    if row.at_ms < baseline_second_ms(turn) + 1_000:
+        return True
+    if row.kind != "FUNDING_FEE" or row.at_ms > turn.state.baseline.taken_ms + FUNDING_AFTER_BASELINE_MS:
+        return False
+    return not any(group.pushes and group.asset == row.asset for group in turn.state.incomes.groups)
+
+
+def hear_ambiguous(turn: Turn) -> None:
+    """Count an ambiguous row if and only if the latest statement equals K exactly with it and not without it."""
+    state = turn.state
+    if not state.ambiguous or state.stated.wallet is None:
+        return
+    missing = sub(state.stated.wallet.value, capital_raw(state))
+    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    if abs(missing) <= slack:
+        return
+    candidates = [[row] for row in state.ambiguous]
+    candidates.append(list(state.ambiguous))
+    for rows in candidates:
+        if abs(sub(missing, exact_sum(row.amount for row in rows))) <= slack:
+            for row in rows:
+                state.ambiguous.remove(row)
+                _hear_income_row(turn, row)
+            return
+
+
+def close_funding(turn: Turn, through_ms: int) -> None:
+    """Close the settlements whose rows must all have come; what pushes told differently becomes a divergence."""
+    for change in close_groups(turn.state.incomes, through_ms):
+        _apply(turn, change)
+        if change.difference is not None:
+            group, amount = change.difference
+            turn.state.funding_differences[f"funding:{group.asset}:{group.last_ms()}"] = amount
+            turn.changed = True
+
+
+def _apply(turn: Turn, change: Change) -> None:
+    """Let K follow a change of income facts."""
+    state = turn.state
+    if not change.removed and not change.added:
+        return
+    before = capital_raw(state)
+    replaced = []
+    for fact in change.removed:
+        _book(turn, fact, -1)
+        state.unknown.pop(fact.key, None)
+        number = state.income_numbers.pop(fact.key, None)
+        if number is not None:
+            replaced.append(number)
+    for fact in change.added:
+        _book(turn, fact, 1)
+        if fact.amount is None:
+            state.unknown[fact.key] = UnknownAmount(
+                kind=fact.kind.value, order_id=None, z0=None, z1=None, at_ms=fact.at_ms
+            )
+        _publish_income(turn, fact, tuple(replaced))
+    turn.move_wallet(sub(capital_raw(state), before))
+
+
+def _book(turn: Turn, fact: IncomeFact, sign: int) -> None:
+    sums = turn.state.sums
+    amount = mul(fact.amount or ZERO, Decimal(sign))
+    if fact.kind is IncomeKind.FUNDING:
+        sums.funding = add(sums.funding, amount)
+        if sign > 0:
+            turn.state.stated.last_funding = fact.amount
+    elif fact.kind is IncomeKind.TRANSFER:
+        sums.transfers = add(sums.transfers, amount)
+    else:
+        sums.other_income = add(sums.other_income, amount)
+
+
+def _publish_income(turn: Turn, fact: IncomeFact, replaces: tuple[int, ...]) -> None:
+    numbers = turn.state.income_numbers
+    body: dict[str, object] = {
+        "kind": fact.kind.value,
+        "name": fact.name,
+        "amount": plain_or_none(fact.amount),
+        "asset": fact.asset,
+        "symbol": fact.symbol,
+        "tran_id": fact.tran_id,
+        "at": rfc3339_ms(fact.at_ms),
+        "sources": list(fact.sources),
+        "provisional": fact.provisional,
+    }
+    if replaces:
+        body["replaces"] = list(replaces)
+    turn.draft(
+        RecordType.INCOME,
+        fact.key,
+        body,
+        replaces=replaces,
+        numbered=lambda seq: numbers.__setitem__(fact.key, seq),
+    )

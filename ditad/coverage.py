@@ -1,0 +1,182 @@
+"""How far the ledger can be trusted: gaps, watermarks, and what closes them.
+
+What enters: losses and returns of the stream, refusals, completed questions and their spans. What leaves: the open
+gaps and `covered_through`. What holds: only a completed question moves a watermark, an empty answer too; a gap closes
+provisionally when a balance and positions report equals K with nothing in flight, and for good when the watermark of
+each of its kinds has passed it. (account.md §7) All times are the exchange's, in milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ditad.events import FactKind
+
+CAUSES_MAX = 16
+"""A gap names at most this many causes; one outage has few, a flood of refusals may have many."""
+
+GAPS_MAX = 64
+"""At most this many gaps are open at once; further causes are added to the newest."""
+
+
+class GapState(StrEnum):
+    """A gap's life. `UNCLOSABLE` lies beyond what the exchange keeps."""
+
+    OPEN = "open"
+    PROVISIONAL = "provisional"
+    FINAL = "final"
+    UNCLOSABLE = "unclosable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """How one kind of a gap was closed: by which question, with how many rows, when (local microseconds)."""
+
+    by: str
+    rows: int
+    at_us: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Gap:
+    """A span in which facts of some kinds may have been missed; `to_ms` is `None` while it lasts."""
+
+    id: str
+    kinds: list[FactKind]
+    from_ms: int
+    to_ms: int | None
+    causes: list[str]
+    state: GapState
+    opened_us: int
+    by: str | None = None
+    rows: int = 0
+    at_us: int | None = None
+    closed: dict[str, Closing] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Coverage:
+    """Per kind: the end of the last completed question, and whether such questions are answered at all."""
+
+    since_ms: int = 0
+    fills_ms: int = 0
+    income_ms: int = 0
+    fills_available: bool = True
+    income_available: bool = True
+    gaps: list[Gap] = field(default_factory=list)
+    opened: int = 0
+
+    def asked_ms(self, kind: FactKind) -> int:
+        """Give the end of the last completed question of a kind."""
+        return self.fills_ms if kind is FactKind.FILLS else self.income_ms
+
+    def available(self, kind: FactKind) -> bool:
+        """Say whether the exchange answers questions of a kind."""
+        return self.fills_available if kind is FactKind.FILLS else self.income_available
+
+    def is_open(self) -> bool:
+        """Say whether facts may be missing with nothing that proves the contrary."""
+        return any(gap.state is GapState.OPEN for gap in self.gaps)
+
+
+def start(coverage: Coverage, baseline_ms: int) -> None:
+    """Begin at a baseline: nothing before it is asked for."""
+    coverage.since_ms = coverage.fills_ms = coverage.income_ms = baseline_ms
+    coverage.gaps.clear()
+
+
+def open_gap(
+    coverage: Coverage, cause: str, *, now_ms: int, now_us: int, lags_ms: tuple[int, int], lasting: bool
+) -> Gap | None:
+    """Open a gap, or add the cause to the one that already covers this moment; `None` if nothing changed.
+
+    `lasting`: it goes on until `resume`. `lags_ms` are the report lags of fills and income.
+    """
+    for gap in coverage.gaps:
+        covers = gap.to_ms is None or (not lasting and gap.state is GapState.OPEN)
+        if covers or len(coverage.gaps) >= GAPS_MAX:
+            if cause in gap.causes or len(gap.causes) >= CAUSES_MAX:
+                if gap.to_ms is not None and gap.to_ms < now_ms:
+                    gap.to_ms = now_ms
+                return None
+            gap.causes.append(cause)
+            if gap.to_ms is not None:
+                gap.to_ms = None if lasting else max(gap.to_ms, now_ms)
+            return gap
+    coverage.opened += 1
+    fills_lag, income_lag = lags_ms
+    opened = Gap(
+        id=f"gap-{coverage.opened}",
+        kinds=list(FactKind),
+        from_ms=max(coverage.since_ms, min(coverage.fills_ms - fills_lag, coverage.income_ms - income_lag)),
+        to_ms=None if lasting else now_ms,
+        causes=[cause],
+        state=GapState.OPEN,
+        opened_us=now_us,
+    )
+    coverage.gaps.append(opened)
+    return opened
+
+
+def resume(coverage: Coverage, now_ms: int) -> list[Gap]:
+    """End the span of every lasting gap: the stream is alive again."""
+    ended = [gap for gap in coverage.gaps if gap.to_ms is None]
+    for gap in ended:
+        gap.to_ms = now_ms
+    return ended
+
+
+def close_by_balance(coverage: Coverage, asked_ms: int, now_us: int) -> list[Gap]:
+    """Close provisionally what ended before a report that equals K was asked for."""
+    proven = [
+        gap for gap in coverage.gaps if gap.state is GapState.OPEN and gap.to_ms is not None and gap.to_ms <= asked_ms
+    ]
+    for gap in proven:
+        gap.state, gap.by, gap.at_us = GapState.PROVISIONAL, "balance", now_us
+        for kind in gap.kinds:
+            if not coverage.available(kind):
+                gap.closed[kind.value] = Closing(by="balance", rows=0, at_us=now_us)
+    return [*proven, *_finish(coverage, now_us)]
+
+
+def answered(
+    coverage: Coverage, kind: FactKind, *, through_ms: int, rows: int, by: str, lag_ms: int, now_us: int
+) -> list[Gap]:
+    """Move a kind's watermark after a completed question over the whole span; returns the gaps that changed."""
+    if kind is FactKind.FILLS:
+        coverage.fills_ms = max(coverage.fills_ms, through_ms)
+    else:
+        coverage.income_ms = max(coverage.income_ms, through_ms)
+    changed = []
+    for gap in coverage.gaps:
+        passed = gap.to_ms is not None and gap.to_ms <= coverage.asked_ms(kind) - lag_ms
+        if passed and kind in gap.kinds and kind.value not in gap.closed:
+            gap.closed[kind.value] = Closing(by=by, rows=rows, at_us=now_us)
+            gap.rows += rows
+            changed.append(gap)
+    finished = _finish(coverage, now_us)
+    return list({gap.id: gap for gap in (*changed, *finished)}.values())
+
+
+def _finish(coverage: Coverage, now_us: int) -> list[Gap]:
+    """Make final, and let go of, every gap all of whose kinds are closed."""
+    final = [
+        gap for gap in coverage.gaps if gap.to_ms is not None and all(kind.value in gap.closed for kind in gap.kinds)
+    ]
+    for gap in final:
+        gap.state, gap.at_us = GapState.FINAL, now_us
+        gap.by = "+".join(dict.fromkeys(closing.by for closing in gap.closed.values()))
+    coverage.gaps = [gap for gap in coverage.gaps if gap.state is not GapState.FINAL]
+    return final
+
+
+def covered_through_ms(coverage: Coverage, *, baseline_ms: int, lags_ms: tuple[int, int]) -> int:
+    """Give the moment before which no fact can be missing, never before the baseline."""
+    fills_lag, income_lag = lags_ms
+    moments = []
+    if coverage.fills_available:
+        moments.append(coverage.fills_ms - fills_lag)
+    if coverage.income_available:
+        moments.append(coverage.income_ms - income_lag)
+    return max(baseline_ms, min(moments, default=baseline_ms))

@@ -1,0 +1,399 @@
+"""Fills into K: order frames, fill rows and order reports, each execution counted once.
+
+What enters: bodies of events, on a `Turn`. What leaves: changed sums, positions and records. What holds: a record that
+corrects others says which it replaces; what nobody told is listed as unknown, never 0. (account.md §3)
+"""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal
+
+from ditad.book import BookFill, Position, Run
+from ditad.events import (
+    CoveredOrder,
+    FillRow,
+    FillsReport,
+    OrderPush,
+    OrdersReport,
+    OrderStatus,
+    PositionRow,
+    PositionSide,
+    Question,
+    Side,
+)
+from ditad.money import ZERO, add, exact_sum, half_step, mul, plain, plain_or_none, ratio, sub
+from ditad.orders import Order, Piece, derive, hear_rows, order_from
+from ditad.orders import hear_push as hear_order_push
+from ditad.records import RecordType, rfc3339_ms
+from ditad.state import UnknownAmount
+from ditad.turn import Turn, baseline_second_ms, capital_raw, owns
+
+SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
+"""An order id's creation time is ``(id >> 22) + this`` (account.md §3, Baseline)."""
+
+SNOWFLAKE_SINCE_MS = 1_514_764_800_000
+"""Ids that would lie before 2018 are no such numbers; the exchange did not exist."""
+
+
+def created_ms(order_id: str) -> int | None:
+    """Read the creation time off an order id; `None` where the id is not of that kind."""
+    at_ms = (int(order_id) >> 22) + SNOWFLAKE_EPOCH_MS if order_id.isdigit() else 0
+    return at_ms if at_ms >= SNOWFLAKE_SINCE_MS else None
+
+
+def position_key(turn: Turn, symbol: str, side: PositionSide) -> str:
+    """Name the position that a fill or statement is about; one-way mode has one per symbol."""
+    return f"{symbol}:{PositionSide.BOTH if turn.state.one_way else side}"
+
+
+def fold_order_push(turn: Turn, push: OrderPush) -> None:
+    """Fold an order frame: what its `z` proves and nobody covered becomes facts."""
+    state = turn.state
+    order = state.orders.get(push.order_id)
+    if order is None:
+        order = order_from(push)
+        order.held = _began_before(turn, push.order_id)
+        state.orders[push.order_id] = order
+    order.heard_us = turn.event.at_us
+    changed, contradiction = hear_order_push(order, push)
+    if contradiction:
+        _contradict(turn, order, contradiction)
+    if changed:
+        lay(turn, order)
+
+
+def _began_before(turn: Turn, order_id: str) -> bool:
+    assert turn.state.baseline is not None, "facts are folded after a baseline"
+    at_ms = created_ms(order_id)
+    return at_ms is not None and at_ms < turn.state.baseline.taken_ms
+
+
+def lay(turn: Turn, order: Order) -> None:
+    """Derive an order's pieces from all its evidence, and let K follow what changed."""
+    state = turn.state
+    if order.held:
+        _incomplete(turn, order, "it began before the baseline")
+        return
+    contract = state.contracts.get(order.symbol)
+    forced = turn.settings.partial_amounts
+    amounts = forced if forced != "auto" else state.decisions.get("partial_amounts")
+    derivation = derive(
+        order, amounts=amounts, rates=state.fee_rates, tick=contract.tick if contract is not None else None
+    )
+    if amounts is None and derivation.amounts is not None:
+        turn.decide("partial_amounts", derivation.amounts, f"order {order.order_id}: the fee fits only this reading")
+    for problem in derivation.problems:
+        _contradict(turn, order, problem)
+    _replace_pieces(turn, order, list(derivation.pieces))
+    _incomplete(turn, order, derivation.incomplete)
+
+
+def _contradict(turn: Turn, order: Order, problem: str) -> None:
+    """Keep what was heard first, and say that something else was heard later."""
+    if order.order_id not in turn.state.contradicted:
+        turn.state.contradicted[order.order_id] = problem
+        turn.changed = True
+
+
+def _incomplete(turn: Turn, order: Order, reason: str) -> None:
+    if reason and not order.incomplete and order.readings:
+        turn.open_gap(f"order {order.order_id}: {reason}")
+    if reason != order.incomplete:
+        turn.changed = True
+    order.incomplete = reason
+    if reason:
+        turn.state.incomplete[order.order_id] = reason
+    else:
+        turn.state.incomplete.pop(order.order_id, None)
+
+
+def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
+    state, sums = turn.state, turn.state.sums
+    removed = [piece for piece in order.pieces if piece not in pieces]
+    added = [piece for piece in pieces if piece not in order.pieces]
+    if not removed and not added:
+        return
+    own = owns(state, order.symbol)
+    before = capital_raw(state)
+    for sign, changed in ((-1, removed), (1, added)):
+        for piece in changed:
+            if own:
+                sums.fees = add(sums.fees, mul(piece.fee or ZERO, Decimal(sign)))
+                sums.fees_slack = add(sums.fees_slack, mul(piece.fee_slack, Decimal(sign)))
+                sums.realized_pnl = add(sums.realized_pnl, mul(piece.realized_pnl or ZERO, Decimal(sign)))
+                sums.realized_slack = add(sums.realized_slack, mul(piece.realized_slack, Decimal(sign)))
+            else:
+                asset = order.symbol.rpartition("-")[2]
+                net = sub(piece.realized_pnl or ZERO, piece.fee or ZERO)
+                state.other_assets[asset] = add(state.other_assets.get(asset, ZERO), mul(net, Decimal(sign)))
+    order.pieces = pieces
+    for piece in removed:
+        state.unknown.pop(f"fill:{order.order_id}:{piece.z1}", None)
+    for piece in added:
+        _publish_piece(turn, order, piece, removed)
+    for piece in removed:
+        if all(piece.z1 != kept.z1 for kept in pieces):
+            order.numbers.pop(str(piece.z1), None)
+    if own:
+        turn.move_wallet(sub(capital_raw(state), before))
+        _change_position(turn, order, removed, added)
+        _state_last_fill(turn, pieces)
+
+
+def _publish_piece(turn: Turn, order: Order, piece: Piece, removed: list[Piece]) -> None:
+    replaces = tuple(
+        sorted(
+            {
+                order.numbers[str(old.z1)]
+                for old in removed
+                if old.z0 < piece.z1 and piece.z0 < old.z1 and str(old.z1) in order.numbers
+            }
+        )
+    )
+    if piece.fee is None or piece.realized_pnl is None:
+        turn.state.unknown[f"fill:{order.order_id}:{piece.z1}"] = UnknownAmount(
+            kind="fill", order_id=order.order_id, z0=piece.z0, z1=piece.z1, at_ms=piece.at_ms
+        )
+    numbers, z1 = order.numbers, str(piece.z1)
+    turn.draft(
+        RecordType.FILL,
+        f"{order.order_id}:{plain(piece.z0)}:{plain(piece.z1)}",
+        fill_body(order, piece, replaces),
+        replaces=replaces,
+        numbered=lambda seq: numbers.__setitem__(z1, seq),
+    )
+
+
+def fill_body(order: Order, piece: Piece, replaces: tuple[int, ...]) -> dict[str, object]:
+    """Write a fill as readers get it."""
+    body: dict[str, object] = {
+        "order_id": order.order_id,
+        "z0": plain(piece.z0),
+        "z1": plain(piece.z1),
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "position_side": order.position_side.value,
+        "price": plain(ratio(piece.quote, piece.quantity)),
+        "qty": plain(piece.quantity),
+        "quote": plain(piece.quote),
+        "fee": plain_or_none(piece.fee),
+        "fee_asset": piece.fee_asset,
+        "realized_pnl": plain_or_none(piece.realized_pnl),
+        "trade_ids": list(piece.trade_ids),
+        "at": rfc3339_ms(piece.at_ms),
+        "sources": list(piece.sources),
+    }
+    if piece.quote_slack or piece.fee_slack:
+        body["precision"] = {
+            name: plain(slack) for name, slack in (("quote", piece.quote_slack), ("fee", piece.fee_slack)) if slack
+        }
+    if order.forced is not None:
+        body["forced"] = order.forced
+    if replaces:
+        body["replaces"] = list(replaces)
+    return body
+
+
+def _change_position(turn: Turn, order: Order, removed: list[Piece], added: list[Piece]) -> None:
+    state = turn.state
+    key = position_key(turn, order.symbol, order.position_side)
+    position = state.positions.get(key)
+    if position is None:
+        side = PositionSide.BOTH if state.one_way else order.position_side
+        contract = state.contracts.get(order.symbol)
+        position = Position(symbol=order.symbol, side=side, tick=contract.tick if contract is not None else None)
+        state.positions[key] = position
+    before = position.run.quantity
+    position.change(
+        removed=[_book_fill(order, piece) for piece in removed], added=[_book_fill(order, piece) for piece in added]
+    )
+    turn.move_quantity(key, sub(position.run.quantity, before))
+
+
+def _book_fill(order: Order, piece: Piece) -> BookFill:
+    return BookFill(
+        order_id=order.order_id,
+        z0=piece.z0,
+        z1=piece.z1,
+        buy=order.side is Side.BUY,
+        quantity=piece.quantity,
+        quote=piece.quote,
+        quote_slack=piece.quote_slack,
+        single=piece.single,
+        stated_pnl=piece.realized_pnl,
+        compared=order.forced is None,
+        at_ms=piece.at_ms,
+        whole_second=piece.whole_second,
+    )
+
+
+def _state_last_fill(turn: Turn, pieces: list[Piece]) -> None:
+    if not pieces:
+        return
+    last, stated = pieces[-1], turn.state.stated
+    stated.last_fill_price = ratio(last.quote, last.quantity)
+    stated.last_fill_quantity = last.quantity
+    stated.last_fill_fee = last.fee
+    stated.last_fill_realized_pnl = last.realized_pnl
+
+
+def open_position(turn: Turn, row: PositionRow) -> None:
+    """Begin with a position that a baseline states; its entry is as good as its digits."""
+    state = turn.state
+    if not owns(state, row.symbol) or not row.quantity:
+        return
+    key = position_key(turn, row.symbol, row.side)
+    contract = state.contracts.get(row.symbol)
+    signed = -row.quantity if state.one_way and row.side is PositionSide.SHORT else row.quantity
+    entry = row.entry_price if row.entry_price is not None else ZERO
+    state.positions[key] = Position(
+        symbol=row.symbol,
+        side=PositionSide.BOTH if state.one_way else row.side,
+        tick=contract.tick if contract is not None else None,
+        base=Run(
+            quantity=signed,
+            cost=mul(row.quantity, entry),
+            cost_slack=mul(row.quantity, half_step(entry)) if row.entry_price is not None else ZERO,
+            uncertain=row.entry_price is None,
+        ),
+    )
+
+
+def cover(turn: Turn, covered: CoveredOrder) -> None:
+    """Note the part of an order that lies before the baseline."""
+    turn.state.orders[covered.order_id] = Order(
+        order_id=covered.order_id,
+        symbol=covered.symbol,
+        side=Side.BUY,
+        position_side=PositionSide.BOTH,
+        order_type="",
+        status=OrderStatus.UNKNOWN,
+        opening=covered.executed,
+        opening_price=covered.average_price,
+        introduced=False,
+    )
+
+
+def cover_known(turn: Turn, order: Order) -> None:
+    """Note, at a re-baseline, that all that is known of an order lies before it now."""
+    last = order.readings[-1] if order.readings else None
+    price = last.average_price if last is not None and last.z == order.known else None
+    covered = CoveredOrder(order_id=order.order_id, symbol=order.symbol, executed=order.known, average_price=price)
+    cover(turn, covered)
+
+
+def fold_fills_report(turn: Turn, report: FillsReport) -> None:
+    """Lay the rows of a completed question on their orders' axes; rows from before the baseline are no facts."""
+    state = turn.state
+    assert state.baseline is not None, "facts are folded after a baseline"
+    if report.order_id is None:
+        known = state.round.fills.get(report.symbol)
+        state.round.fills[report.symbol] = report.to_ms if known is None else max(known, report.to_ms)
+        earliest = state.round.fills_from.get(report.symbol)
+        state.round.fills_from[report.symbol] = report.from_ms if earliest is None else min(earliest, report.from_ms)
+        state.round.fill_rows += len(report.rows)
+    rows = sorted(report.rows, key=lambda row: int(row.order_id) if row.order_id.isdigit() else 0)
+    for order_id, grouped in itertools.groupby(rows, key=lambda row: row.order_id):
+        _fold_rows(turn, order_id, list(grouped))
+    if report.order_id is not None and report.order_id in state.orders:
+        _release(turn, state.orders[report.order_id])
+
+
+def _fold_rows(turn: Turn, order_id: str, rows: list[FillRow]) -> None:
+    state = turn.state
+    assert state.baseline is not None, "facts are folded after a baseline"
+    order = state.orders.get(order_id)
+    if order is None:
+        if all(row.at_ms < baseline_second_ms(turn) for row in rows):
+            return
+        order = order_from(rows[0])
+        order.held = _began_before(turn, order_id)
+        order.heard_us = turn.event.at_us
+        state.orders[order_id] = order
+    if hear_rows(order, rows):
+        if not order.held:
+            lay(turn, order)
+        else:
+            turn.changed = True
+    if order.held:
+        _incomplete(turn, order, "it began before the baseline")
+
+
+def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
+    """Hear what the exchange says was executed of orders that are known or were asked about."""
+    state = turn.state
+    for row in report.rows:
+        order = state.orders.get(row.order_id)
+        if order is None:
+            if report.question is Question.FORCED_ORDERS and row.executed:
+                order = order_from(row)
+                order.held = _began_before(turn, row.order_id)
+                order.heard_us = turn.event.at_us
+                state.orders[row.order_id] = order
+            else:
+                continue
+        if row.forced is not None:
+            order.forced = row.forced
+        if not order.ended:
+            order.status = row.status
+        if report.question is Question.ORDER:
+            state.asked_orders[row.order_id] = turn.event.at_us
+        if order.executed is None or row.executed > order.executed:
+            order.executed = row.executed
+            if not order.held:
+                lay(turn, order)
+            turn.changed = True
+
+
+def _release(turn: Turn, order: Order) -> None:
+    """Fold an order that began before the baseline, once its rows say which part of it lies before."""
+    if not order.held or order.executed is None:
+        return
+    if exact_sum(row.quantity for row in order.rows) != order.executed:
+        return
+    second = baseline_second_ms(turn)
+    before = exact_sum(row.quantity for row in order.rows if row.at_ms < second)
+    inside = exact_sum(row.quantity for row in order.rows if second <= row.at_ms < second + 1_000)
+    order.held = False
+    order.opening = before if not inside else _opening_of(turn, order, before, add(before, inside))
+    lay(turn, order)
+
+
+def _opening_of(turn: Turn, order: Order, before: Decimal, through: Decimal) -> Decimal:
+    """Decide for rows of the baseline's own second: they count only if K then equals E exactly, and not without."""
+    state = turn.state
+    second = baseline_second_ms(turn)
+    inside = [row for row in order.rows if second <= row.at_ms < second + 1_000]
+    later = [row for row in order.rows if row.at_ms >= second + 1_000]
+    amounts = [exact_sum(sub(row.realized_pnl or ZERO, row.fee or ZERO) for row in part) for part in (inside, later)]
+    if state.stated.wallet is None:
+        return through
+    missing = sub(state.stated.wallet.value, capital_raw(state))
+    slack = turn.settings.capital_epsilon
+    without = abs(sub(missing, amounts[1])) <= slack
+    along = abs(sub(missing, add(*amounts))) <= slack
+    return before if along and not without else through
+
+
+def witness_fees(turn: Turn) -> None:
+    """Replace rounded fees by what TRADING_FEE rows tell exactly, per symbol and second."""
+    state = turn.state
+    rounded: dict[str, list[tuple[Order, Piece]]] = {}
+    for order in state.orders.values():
+        for piece in order.pieces:
+            rounded.setdefault(f"{order.symbol}|{piece.at_ms // 1_000}", []).append((order, piece))
+    for key, told in state.witnesses.items():
+        pieces = rounded.get(key, [])
+        open_ = [(order, piece) for order, piece in pieces if piece.fee_slack]
+        if not open_ or any(piece.fee is None for _, piece in pieces):
+            continue
+        off = sub(exact_sum(told), exact_sum(piece.fee or ZERO for _, piece in pieces))
+        if abs(off) > exact_sum(piece.fee_slack for _, piece in open_):
+            continue
+        for order, piece in open_:
+            part = max(-piece.fee_slack, min(piece.fee_slack, off))
+            off = sub(off, part)
+            order.exact_fees[str(piece.z1)] = add(piece.fee or ZERO, part)
+        for order in {order.order_id: order for order, _ in open_}.values():
+            lay(turn, order)

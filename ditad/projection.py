@@ -1,0 +1,499 @@
+"""The fold: one event in, the records it leads to out. K and E of one account live here.
+
+What enters: journaled events in their one order. What leaves: `Folded`: numbered records (the snapshot last), and
+decisions that are to be journaled before they hold. What holds: no clock, no randomness, no I/O; folding the same
+events gives byte-identical records on any machine; an event that changes nothing leads to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ditad import cashflows, fills, statements
+from ditad.codec import decode, encode
+from ditad.coverage import answered, close_by_balance, resume, start
+from ditad.events import (
+    AccountPush,
+    AuditDone,
+    BalanceReport,
+    BaselineTaken,
+    Body,
+    BotSettlement,
+    BotSlots,
+    Decision,
+    Event,
+    FactKind,
+    FillsReport,
+    IncomeReport,
+    LeveragePush,
+    Marks,
+    Needs,
+    OrderNeed,
+    OrderPush,
+    OrdersReport,
+    PositionSide,
+    PositionsReport,
+    PushRejected,
+    Question,
+    QuestionFailed,
+    SettingsInForce,
+    StreamChanged,
+    StreamState,
+    Terms,
+    Tick,
+)
+from ditad.incomes import Incomes, forget
+from ditad.records import Record, RecordType, rfc3339
+from ditad.settle import Twins, settle_at
+from ditad.snapshot import clamp, gap_body, snapshot_body, valid_until_us
+from ditad.state import Figure, Round, State, Stated, Sums
+from ditad.turn import Turn, capital_raw
+from ditad.verdict import Verdict, answer_inquiries, close_divergence, compare
+
+FORGET_AFTER_MS = 86_400_000
+"""Income identities and closed groups are kept this long behind the watermark: no question reaches further back."""
+
+COLLAPSE_AFTER_MS = 600_000
+"""Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
+
+LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """What one event led to. `verdict` is `None` when nothing changed."""
+
+    records: tuple[Record, ...]
+    decisions: tuple[Decision, ...]
+    verdict: Verdict | None
+
+
+class Projection:
+    """The two ledgers of one account, folded from events."""
+
+    def __init__(self, account: str, state: State | None = None) -> None:
+        """Begin empty, or where a checkpoint's state stands."""
+        self.account = account
+        self.state = state if state is not None else State()
+        self._handlers: dict[type[Body], Callable[[Turn, Any], None]] = {
+            SettingsInForce: _fold_settings,
+            Terms: _fold_terms,
+            BaselineTaken: _fold_baseline,
+            OrderPush: _after_baseline(fills.fold_order_push),
+            AccountPush: _fold_account_push,
+            LeveragePush: statements.fold_leverage,
+            Marks: statements.fold_marks,
+            BalanceReport: _fold_balance,
+            PositionsReport: _fold_positions,
+            FillsReport: _after_baseline(fills.fold_fills_report),
+            OrdersReport: _after_baseline(fills.fold_orders_report),
+            IncomeReport: _after_baseline(cashflows.fold_income_report),
+            QuestionFailed: _fold_failure,
+            AuditDone: _fold_audit,
+            StreamChanged: _fold_stream,
+            PushRejected: _fold_rejection,
+            Tick: _fold_tick,
+            Decision: _fold_decision,
+            BotSlots: _fold_nothing,
+            BotSettlement: _fold_nothing,
+        }
+
+    # ---- checkpoints
+
+    def checkpoint(self) -> bytes:
+        """Write the whole state."""
+        return encode(self.state)
+
+    @classmethod
+    def restored(cls, account: str, checkpoint: bytes) -> Projection:
+        """Continue from a checkpoint of this fold version."""
+        return cls(account, decode(State, checkpoint))
+
+    # ---- folding
+
+    def fold(self, event: Event) -> Folded:
+        """Fold one event; its number must be above the last one's."""
+        state = self.state
+        assert event.n > state.n, f"event {event.n} after {state.n}: the journal has one order"
+        state.n = event.n
+        state.at_us = event.at_us
+        if event.heard_us is not None:
+            state.heard_us = event.heard_us
+        turn = Turn(state=state, event=event)
+        state.exchange_ms = turn.exchange_ms
+        self._handlers[type(event.body)](turn, event.body)
+        if state.settings is None:
+            return Folded(records=(), decisions=(), verdict=None)
+        if state.baseline is not None:
+            cashflows.hear_ambiguous(turn)
+        verdict = compare(turn)
+        if state.baseline is not None:
+            _close_gaps_by_balance(turn, verdict)
+            capital = clamp(capital_raw(state), turn.settings.min_capital, turn.settings.max_capital)
+            state.peak = capital if state.peak is None else max(state.peak, capital)
+        for gap in turn.gaps.values():
+            turn.draft(RecordType.GAP, gap.id, gap_body(gap))
+        status = verdict.result.status.value
+        if status != state.status:
+            state.status = status
+            turn.changed = True
+        if not turn.changed:
+            return Folded(records=(), decisions=tuple(turn.decisions), verdict=None)
+        state.event_seq += 1
+        turn.draft(RecordType.SNAPSHOT, None, snapshot_body(state, self.account, event.source_id, verdict))
+        return Folded(records=self._number(turn), decisions=tuple(turn.decisions), verdict=verdict)
+
+    def _number(self, turn: Turn) -> tuple[Record, ...]:
+        """Give the turn's drafts their numbers, in the order of their types."""
+        state, event = self.state, turn.event
+        order = {kind: place for place, kind in enumerate(RecordType)}
+        records = []
+        for draft in sorted(turn.drafts, key=lambda draft: order[draft.type]):
+            state.seq += 1
+            if draft.numbered is not None:
+                draft.numbered(state.seq)
+            line = {
+                "seq": state.seq,
+                "type": draft.type.value,
+                "ts": rfc3339(event.at_us),
+                draft.type.value: draft.body,
+            }
+            records.append(
+                Record(
+                    seq=state.seq,
+                    n=event.n,
+                    type=draft.type,
+                    at_us=event.at_us,
+                    key=draft.key,
+                    replaces=draft.replaces,
+                    line=orjson.dumps(line),
+                )
+            )
+        return tuple(records)
+
+    # ---- what the outside must know
+
+    def deadline_us(self) -> int | None:
+        """Give the moment at which a verdict changes by time alone (`None`: it does not)."""
+        return self.state.deadline_us
+
+    def valid_until_us(self, heard_us: int | None) -> int | None:
+        """Give until when the published capital holds, if the stream was last heard then."""
+        return valid_until_us(self.state, heard_us) if self.state.settings is not None else None
+
+    def needs(self) -> Needs:
+        """Say what only the exchange can tell, now."""
+        return needs_of(self.state)
+
+
+def _after_baseline(handler: Callable[[Turn, Any], None]) -> Callable[[Turn, Any], None]:
+    """Leave out what happened before this ledger began."""
+
+    def handle(turn: Turn, body: Any) -> None:
+        if turn.state.baseline is not None:
+            _hear_clock(turn, body)
+            handler(turn, body)
+
+    return handle
+
+
+def _fold_nothing(turn: Turn, body: Any) -> None:
+    """Fold what this version keeps for the record alone."""
+
+
+def _hear_clock(turn: Turn, body: Any) -> None:
+    """Learn the exchange's clock from a report: it says when, on that clock, it was asked."""
+    asked_us, asked_ms = getattr(body, "asked_us", None), getattr(body, "asked_ms", None)
+    if asked_us is not None and asked_ms is not None:
+        turn.state.offset_ms = asked_ms - asked_us // 1_000
+
+
+def _fold_settings(turn: Turn, settings: SettingsInForce) -> None:
+    turn.state.settings = settings
+    turn.changed = True
+
+
+def _fold_terms(turn: Turn, terms: Terms) -> None:
+    state = turn.state
+    state.contracts = {contract.symbol: contract for contract in terms.contracts}
+    if terms.fee_rates:
+        state.fee_rates = terms.fee_rates
+    if terms.hedge_mode is not None:
+        state.one_way = not terms.hedge_mode
+    for push in terms.leverages:
+        state.leverages[push.symbol] = push
+    state.notes = terms.notes
+    turn.changed = True
+
+
+def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
+    """Begin the ledger here: sums at 0, positions and wallet as stated, covered orders never facts."""
+    state = turn.state
+    kept = set(state.incomes.heard) if baseline.adopted_by is not None else set()
+    covered = {order.order_id: order for order in state.orders.values()} if baseline.adopted_by is not None else {}
+    state.baseline, state.baseline_us = baseline, turn.event.at_us
+    state.offset_ms = baseline.taken_ms - turn.event.at_us // 1_000 if state.offset_ms is None else state.offset_ms
+    state.seed = baseline.wallet if turn.settings.seed_capital is None else turn.settings.seed_capital
+    state.sums, state.peak = Sums(), None
+    state.positions, state.orders, state.unknown = {}, {}, {}
+    state.incomes = Incomes(heard=dict.fromkeys(kept, baseline.taken_ms))
+    state.income_numbers, state.ambiguous, state.witnesses = {}, [], {}
+    state.incomplete, state.contradicted, state.funding_differences = {}, {}, {}
+    state.inquiries, state.round, state.margin = {}, Round(), None
+    state.stated = Stated(
+        wallet=Figure(value=baseline.wallet, event_ms=baseline.taken_ms, at_us=turn.event.at_us, source="report"),
+        positions_us=turn.event.at_us,
+        balance_asked_us=turn.event.at_us,
+        balance_asked_ms=baseline.taken_ms,
+        positions_asked_us=turn.event.at_us,
+        positions_asked_ms=baseline.taken_ms,
+    )
+    state.wallet_twins, state.quantity_twins = Twins(), {}
+    settle_at(state.wallet_twins, baseline.wallet)
+    state.k_at_wallet = state.seed
+    for row in baseline.positions:
+        fills.open_position(turn, row)
+        key = fills.position_key(turn, row.symbol, row.side)
+        if key in state.positions:
+            stated = statements.stated_row(turn, row, baseline.taken_ms)
+            state.stated.positions[key] = stated
+            state.quantity_twins[key] = Twins()
+            settle_at(state.quantity_twins[key], stated.quantity)
+    for order in baseline.orders:
+        fills.cover(turn, order)
+    for order_id, known in covered.items():
+        if order_id not in state.orders and known.known:
+            fills.cover_known(turn, known)
+    start(state.coverage, baseline.taken_ms)
+    if not state.streaming:
+        turn.open_gap("no living stream at the baseline", lasting=True)
+    for name in list(state.divergences):
+        close_divergence(turn, name, turn.event.source_id, as_state="adopted")
+    turn.changed = True
+
+
+def _fold_account_push(turn: Turn, push: AccountPush) -> None:
+    state = turn.state
+    if not state.one_way and any(line.position_side is PositionSide.BOTH for line in push.positions):
+        state.one_way = True
+    if state.baseline is None:
+        return
+    if push.event_ms > state.baseline.taken_ms:
+        cashflows.fold_account_incomes(turn, push)
+    statements.fold_account_push(turn, push)
+
+
+def _fold_balance(turn: Turn, report: BalanceReport) -> None:
+    _hear_clock(turn, report)
+    if turn.state.baseline is not None:
+        statements.fold_balance_report(turn, report)
+
+
+def _fold_positions(turn: Turn, report: PositionsReport) -> None:
+    _hear_clock(turn, report)
+    if turn.state.baseline is not None:
+        statements.fold_positions_report(turn, report)
+
+
+def _fold_failure(turn: Turn, failure: QuestionFailed) -> None:
+    """Hear that a question was not answered: nothing is known from it, and that is said."""
+    state = turn.state
+    if failure.unavailable:
+        if failure.question in {Question.FILLS, Question.ORDER}:
+            state.coverage.fills_available = False
+        elif failure.question is Question.INCOME:
+            state.coverage.income_available = False
+        note = f"{failure.question.value}: {failure.reason}"
+        if note not in state.notes:
+            state.notes = (*state.notes, note)
+        turn.changed = True
+        return
+    state.round.failed.append(f"{failure.question.value} {failure.subject}".strip())
+    state.round.failed_kinds.append(failure.question)
+
+
+def _fold_audit(turn: Turn, audit: AuditDone) -> None:
+    """End a round of questions: watermarks move for what was wholly answered, inquiries hear what is left."""
+    state = turn.state
+    _hear_clock(turn, audit)
+    if state.baseline is None:
+        return
+    round_, state.round = state.round, Round()
+    asked = set(audit.questions)
+    failed = [*round_.failed, *(name for name in audit.failed if name not in round_.failed)]
+    fills_through = _fills_through(state, audit, round_, asked)
+    fills_lag, income_lag = turn.lags_ms
+    if fills_through is not None:
+        state.coverage.fills_available = True
+        turn.touch_gaps(
+            answered(
+                state.coverage,
+                FactKind.FILLS,
+                through_ms=fills_through,
+                rows=round_.fill_rows,
+                by="fill_history",
+                lag_ms=fills_lag,
+                now_us=turn.event.at_us,
+            )
+        )
+    income_done = False
+    if round_.income_to_ms is not None and round_.income_from_ms is not None:
+        income_done = round_.income_from_ms <= state.coverage.income_ms and Question.INCOME not in round_.failed_kinds
+    if income_done and round_.income_to_ms is not None:
+        turn.touch_gaps(
+            answered(
+                state.coverage,
+                FactKind.INCOME,
+                through_ms=round_.income_to_ms,
+                rows=round_.income_rows,
+                by="income",
+                lag_ms=income_lag,
+                now_us=turn.event.at_us,
+            )
+        )
+        cashflows.close_funding(turn, round_.income_to_ms)
+    complete = (
+        {Question.BALANCE, Question.POSITIONS} <= asked
+        and (fills_through is not None or not state.coverage.fills_available)
+        and (income_done or not state.coverage.income_available)
+        and not failed
+    )
+    answer_inquiries(turn, audit.asked_us, ", ".join(failed[:4]), complete=complete)
+    _forget(turn)
+    turn.changed = True
+
+
+def _fills_through(state: State, audit: AuditDone, round_: Round, asked: set[Question]) -> int | None:
+    """Give the end of a fills question that reached over the whole span for every symbol; `None` if it did not."""
+    if {Question.FILLS, Question.ORDER} & set(round_.failed_kinds):
+        return None
+    wanted = symbols_of(state)
+    if not wanted:
+        return audit.asked_ms if Question.BALANCE in asked and Question.POSITIONS in asked else None
+    if any(symbol not in round_.fills for symbol in wanted):
+        return None
+    if any(round_.fills_from[symbol] > state.coverage.fills_ms for symbol in wanted):
+        return None
+    return min(round_.fills[symbol] for symbol in wanted)
+
+
+def _forget(turn: Turn) -> None:
+    """Let go of what no question can touch any more."""
+    state = turn.state
+    assert state.baseline is not None, "only after a baseline is there anything to forget"
+    through = min(state.coverage.fills_ms, state.coverage.income_ms)
+    forget(state.incomes, through - FORGET_AFTER_MS)
+    for position in state.positions.values():
+        position.collapse(through - COLLAPSE_AFTER_MS)
+
+
+def _close_gaps_by_balance(turn: Turn, verdict: Verdict) -> None:
+    """Close provisionally what ended before the last balance and positions reports, if those equal K."""
+    state = turn.state
+    if not verdict.settled or not state.coverage.gaps or state.inquiries:
+        return
+    asked_ms = min(state.stated.balance_asked_ms, state.stated.positions_asked_ms)
+    closed = close_by_balance(state.coverage, asked_ms, turn.event.at_us)
+    if closed:
+        turn.touch_gaps(closed)
+
+
+def _fold_stream(turn: Turn, change: StreamChanged) -> None:
+    state = turn.state
+    body: dict[str, object] = {"state": change.state.value, "detail": change.detail}
+    turn.draft(RecordType.STREAM, None, body)
+    if change.state is StreamState.CONNECTED:
+        state.streaming, state.connected_us = True, turn.event.at_us
+        turn.touch_gaps(resume(state.coverage, turn.exchange_ms))
+    elif change.state in LOST:
+        state.streaming = False
+        if state.baseline is not None:
+            turn.open_gap(f"{change.state.value}: {change.detail}", lasting=True)
+    elif change.state is StreamState.REFUSED:
+        state.streaming = False
+
+
+def _fold_rejection(turn: Turn, rejection: PushRejected) -> None:
+    state = turn.state
+    state.rejected += 1
+    turn.draft(
+        RecordType.REJECTED,
+        None,
+        {
+            "source": rejection.source,
+            "reason": rejection.reason,
+            "money": rejection.money,
+            "excerpt": rejection.excerpt,
+        },
+    )
+    if rejection.money and state.baseline is not None:
+        turn.open_gap(f"rejected: {rejection.reason}")
+
+
+def _fold_tick(turn: Turn, tick: Tick) -> None:  # noqa: ARG001 - time is the event's own
+    """Let time pass: a verdict may change by that alone."""
+    if turn.state.deadline_us is not None and turn.event.at_us >= turn.state.deadline_us:
+        turn.changed = True
+
+
+def _fold_decision(turn: Turn, decision: Decision) -> None:
+    """Let a decision hold, and read again what waited for it."""
+    state = turn.state
+    state.decisions[decision.name] = decision.value
+    turn.changed = True
+    for order_id in list(state.incomplete):
+        fills.lay(turn, state.orders[order_id])
+
+
+# ---- needs ----------------------------------------------------------------------------------------------------------
+
+
+def symbols_of(state: State) -> tuple[str, ...]:
+    """Give every symbol the account has to do with, in this ledger."""
+    symbols = {position.symbol for position in state.positions.values()}
+    symbols.update(order.symbol for order in state.orders.values())
+    symbols.update(stated.symbol for stated in state.stated.positions.values())
+    symbols.update(group_row.symbol for group in state.incomes.groups for group_row in group.rows if group_row.symbol)
+    symbols.update(key.partition("|")[0] for key in state.witnesses)
+    return tuple(sorted(symbols))
+
+
+def needs_of(state: State) -> Needs:
+    """Turn what the fold lacks into a value that the audit can plan from."""
+    if state.baseline is None or state.settings is None:
+        return Needs(
+            baseline=True,
+            statements_after_us=None,
+            facts_after_us=None,
+            fills_from_ms=None,
+            income_from_ms=None,
+            orders=(),
+            symbols=(),
+        )
+    wanted = [inquiry.since_us for inquiry in state.inquiries.values() if not inquiry.confirmed]
+    if state.coverage.is_open() and state.streaming:
+        ended = [gap.opened_us for gap in state.coverage.gaps if gap.to_ms is not None]
+        wanted.append(max([state.connected_us, *ended]))
+    after_us = max(wanted, default=None)
+    return Needs(
+        baseline=False,
+        statements_after_us=after_us,
+        facts_after_us=after_us,
+        fills_from_ms=state.coverage.fills_ms,
+        income_from_ms=state.coverage.income_ms,
+        orders=tuple(_order_need(state, order_id) for order_id in state.incomplete),
+        symbols=symbols_of(state),
+    )
+
+
+def _order_need(state: State, order_id: str) -> OrderNeed:
+    assert state.baseline is not None, "orders are needed after a baseline"
+    order = state.orders[order_id]
+    created = fills.created_ms(order_id)
+    return OrderNeed(
+        order_id=order_id, symbol=order.symbol, from_ms=created if created is not None else state.baseline.taken_ms
+    )

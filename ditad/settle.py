@@ -1,0 +1,141 @@
+"""Numbers of one moment: which facts and statements still wait for their twin, and what is left when they are set aside.
+
+What enters: a field's statements, the facts that move K's side of it, and K's value. What leaves: a `Reading` of how
+the two stand. What holds: each fact or statement waits on its own clock, never extended by later ones; the residual is
+K − E without a subset of waiting ones that explains it; a statement repeated word for word starts no new clock.
+(account.md §5, The same moment)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from itertools import accumulate
+
+from ditad.money import ZERO, add, sub
+
+SEARCHED_FACTS_MAX = 12
+"""Up to this many waiting facts every subset is tried; beyond it, runs of them in order of arrival."""
+
+WAITING_FACTS_MAX = 512
+"""Older waiting facts than this many are given up: they explain nothing any more."""
+
+WAITING_STATEMENTS_MAX = 512
+"""As above, for statements."""
+
+
+class Standing(StrEnum):
+    """How K and E of a field stand to each other, mildest first."""
+
+    SILENT = "silent"
+    SETTLED = "settled"
+    UNSETTLED = "unsettled"
+    RESIDUAL = "residual"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A stated value; it waits for its twin until `deadline_us`."""
+
+    value: Decimal
+    deadline_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingFact:
+    """A fact's effect on K's value; it waits for its twin until `deadline_us`."""
+
+    amount: Decimal
+    deadline_us: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Twins:
+    """One compared field: the statements since the last agreement, and the facts folded since."""
+
+    statements: list[Statement] = field(default_factory=list)
+    facts: list[WaitingFact] = field(default_factory=list)
+    confirmed: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """How a field stands now. `delta` is K − E, `residual` what waiting twins do not explain.
+
+    `deadline_us` is when waiting ends and the field must be read again (`None`: nothing waits).
+    """
+
+    standing: Standing
+    delta: Decimal
+    residual: Decimal
+    deadline_us: int | None
+
+
+def state(twins: Twins, value: Decimal, now_us: int, window_us: int) -> None:
+    """Hear a statement; one equal to the last only says again what was said."""
+    if twins.statements and twins.statements[-1].value == value:
+        return
+    twins.statements.append(Statement(value=value, deadline_us=now_us + window_us))
+    del twins.statements[:-WAITING_STATEMENTS_MAX]
+
+
+def move(twins: Twins, amount: Decimal, now_us: int, window_us: int) -> None:
+    """Hear that a fact moved K's value."""
+    if amount:
+        twins.facts.append(WaitingFact(amount=amount, deadline_us=now_us + window_us))
+        del twins.facts[:-WAITING_FACTS_MAX]
+
+
+def settle_at(twins: Twins, value: Decimal) -> None:
+    """Begin anew: E is this, and nothing waits (a baseline)."""
+    twins.statements = [Statement(value=value, deadline_us=0)]
+    twins.facts = []
+    twins.confirmed = None
+
+
+def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balance:
+    """Compare, and let go of what no longer waits."""
+    if not twins.statements:
+        return Balance(standing=Standing.SILENT, delta=ZERO, residual=ZERO, deadline_us=None)
+    delta = sub(k, twins.statements[-1].value)
+    if abs(delta) <= tolerance:
+        del twins.statements[:-1]
+        twins.facts.clear()
+        twins.confirmed = None
+        return Balance(standing=Standing.SETTLED, delta=delta, residual=ZERO, deadline_us=None)
+    twins.facts = [fact for fact in twins.facts if fact.deadline_us > now_us]
+    oldest = len(twins.statements) - 1
+    while oldest > 0 and twins.statements[oldest].deadline_us > now_us:
+        oldest -= 1
+    del twins.statements[:oldest]
+    deadline = _deadline(twins, now_us)
+    sums = _sums(twins.facts)
+    for known in (ZERO, twins.confirmed):
+        if known is None:
+            continue
+        for statement in reversed(twins.statements):
+            wanted = sub(sub(k, statement.value), known)
+            if any(abs(sub(wanted, total)) <= tolerance for total in sums):
+                standing = Standing.UNSETTLED if not known else Standing.RESIDUAL
+                return Balance(standing=standing, delta=known or delta, residual=known, deadline_us=deadline)
+    return Balance(standing=Standing.RESIDUAL, delta=delta, residual=delta, deadline_us=deadline)
+
+
+def _deadline(twins: Twins, now_us: int) -> int | None:
+    clocks = [fact.deadline_us for fact in twins.facts] + [item.deadline_us for item in twins.statements[1:]]
+    waiting = [deadline for deadline in clocks if deadline > now_us]
+    return min(waiting, default=None)
+
+
+def _sums(facts: list[WaitingFact]) -> list[Decimal]:
+    """Give the sums that waiting facts can explain: of every subset, or of every run where there are many."""
+    amounts = [fact.amount for fact in facts]
+    if len(amounts) <= SEARCHED_FACTS_MAX:
+        sums = [ZERO]
+        for amount in amounts:
+            sums += [add(total, amount) for total in sums]
+        return sums
+    tails = list(accumulate(reversed(amounts), add, initial=ZERO))
+    heads = list(accumulate(amounts, add, initial=ZERO))
+    return list(dict.fromkeys([*tails, *heads, *amounts]))

@@ -1,0 +1,330 @@
+"""The read model: K, E, coverage and verdict of one moment, as the one object that log, socket and journal carry.
+
+What enters: the fold's state after an event, and its verdict. What leaves: the snapshot of interfaces.md §3 as a plain
+object with decimals in plain notation. What holds: a figure never stated is `None`; nothing is computed here that a
+rule could use, and nothing is rounded but derived averages and ratios. (account.md §4, §7)
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ditad.coverage import Gap, GapState, covered_through_ms
+from ditad.events import FactKind, PositionSide
+from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, ratio, sub
+from ditad.reconcile import SEVERITY, ReconcileStatus
+from ditad.records import rfc3339, rfc3339_ms
+from ditad.settle import Standing
+from ditad.state import Figure, State, StatedPosition
+from ditad.statements import leverage_of, mark_of
+from ditad.turn import capital_raw
+from ditad.verdict import Verdict
+
+SCHEMA = 1
+
+MS_PER_US = 1_000
+
+
+def clamp(amount: Decimal, minimum: Decimal, maximum: Decimal | None) -> Decimal:
+    """Give what a bot sizes with: never under the minimum, never over the maximum."""
+    raised = max(minimum, amount)
+    return raised if maximum is None else min(maximum, raised)
+
+
+def snapshot_body(state: State, account: str, source_event_id: str, verdict: Verdict) -> dict[str, object]:
+    """Write the snapshot of this moment."""
+    baseline = state.baseline
+    return {
+        "schema": SCHEMA,
+        "account": account,
+        "event_seq": state.event_seq,
+        "source_event_id": source_event_id,
+        "ts": rfc3339(state.at_us),
+        "exchange_ts_ms": state.exchange_ms,
+        "baseline": None
+        if baseline is None
+        else {
+            "id": baseline.baseline_id,
+            "at": rfc3339_ms(baseline.taken_ms),
+            "wallet": plain(baseline.wallet),
+        },
+        "k": _k_block(state),
+        "e": _e_block(state),
+        "b": None,
+        "published": published(state, verdict),
+        "coverage": coverage_block(state),
+        "reconcile": _reconcile_block(state, verdict),
+    }
+
+
+# ---- K --------------------------------------------------------------------------------------------------------------
+
+
+def _k_block(state: State) -> dict[str, object]:
+    sums = state.sums
+    known = state.baseline is not None
+    raw = capital_raw(state)
+    assert state.settings is not None, "the journal begins with the settings in force"
+    capital = clamp(raw, state.settings.min_capital, state.settings.max_capital)
+    rows, unrealized, notional, margin = _k_positions(state)
+    runs = [position.run for position in state.positions.values()]
+    equity = None if unrealized is None else add(capital, unrealized)
+    leverage = None
+    if notional is not None:
+        leverage = ratio(notional, capital) if notional > 0 and capital > 0 else ZERO
+    return {
+        "capital": plain(capital) if known else None,
+        "capital_raw": plain(raw) if known else None,
+        "realized_pnl": plain(sums.realized_pnl),
+        "book_realized_pnl": plain(shown(exact_sum(run.realized for run in runs))),
+        "unrealized_pnl": plain_or_none(unrealized),
+        "fees_paid": plain(sums.fees),
+        "funding_paid": plain(sums.funding),
+        "transfers": plain(sums.transfers),
+        "other_income": plain(sums.other_income),
+        "precision": _precision(state),
+        "unknown": [
+            {
+                "kind": amount.kind,
+                "order_id": amount.order_id,
+                "z0": plain_or_none(amount.z0),
+                "z1": plain_or_none(amount.z1),
+                "at": rfc3339_ms(amount.at_ms),
+            }
+            for amount in state.unknown.values()
+        ],
+        "open_notional": plain_or_none(notional),
+        "equity": plain_or_none(equity) if known else None,
+        "used_margin": plain_or_none(margin),
+        "available_margin": plain(max(ZERO, sub(capital, margin))) if known and margin is not None else None,
+        "open_positions": sum(1 for run in runs if run.quantity),
+        "peak_capital": plain_or_none(state.peak),
+        "leverage": plain_or_none(leverage),
+        "trade_seq": sum(run.closed_trades for run in runs),
+        "positions": rows,
+    }
+
+
+def shown(amount: Decimal) -> Decimal:
+    """Show a figure that was kept to 36 decimals with the 18 that are promised."""
+    return ratio(amount, Decimal(1))
+
+
+def _precision(state: State) -> dict[str, str]:
+    """Say, per field, what rounded sources leave open; only where they leave anything."""
+    sums = state.sums
+    fields = {
+        "capital_raw": add(sums.fees_slack, sums.realized_slack),
+        "fees_paid": sums.fees_slack,
+        "realized_pnl": sums.realized_slack,
+        "book_realized_pnl": exact_sum(position.run.realized_slack for position in state.positions.values()),
+    }
+    for key, position in state.positions.items():
+        fields[f"entry_price:{key}"] = (
+            ratio(position.run.cost_slack, abs(position.run.quantity)) if position.run.quantity else ZERO
+        )
+    return {name: plain(shown(slack)) for name, slack in fields.items() if shown(slack)}
+
+
+def _k_positions(state: State) -> tuple[list[dict[str, object]], Decimal | None, Decimal | None, Decimal | None]:
+    """Give K's open positions, and its unrealised profit, notional and margin (`None`: a mark or leverage lacks)."""
+    rows: list[dict[str, object]] = []
+    unrealized: Decimal | None = ZERO
+    notional: Decimal | None = ZERO
+    margin: Decimal | None = ZERO
+    for key, position in sorted(state.positions.items()):
+        run = position.run
+        if not run.quantity:
+            continue
+        mark = mark_of(state, position.symbol)
+        leverage = leverage_of(state, key, run.quantity)
+        quantity = abs(run.quantity)
+        short = position.side is PositionSide.SHORT or run.quantity < 0
+        own = None
+        if mark is None:
+            unrealized = notional = margin = None
+        else:
+            value = mul(quantity, mark.price)
+            if not run.uncertain:
+                own = shown(sub(run.cost, value) if short else sub(value, run.cost))
+            unrealized = None if unrealized is None or own is None else add(unrealized, own)
+            notional = None if notional is None else add(notional, value)
+            margin = None if margin is None or leverage is None else add(margin, ratio(value, leverage))
+        rows.append(
+            {
+                "symbol": position.symbol,
+                "side": "SHORT" if short else "LONG",
+                "qty": plain(quantity),
+                "entry_price": plain_or_none(run.entry_price),
+                "mark_price": None if mark is None else plain(mark.price),
+                "unrealized_pnl": plain_or_none(own),
+                "leverage": plain_or_none(leverage),
+            }
+        )
+    return rows, unrealized, notional, margin
+
+
+# ---- E --------------------------------------------------------------------------------------------------------------
+
+
+def _e_block(state: State) -> dict[str, object]:
+    stated = state.stated
+    figures = {
+        "wallet_balance": stated.wallet,
+        "available_margin": stated.available_margin,
+        "used_margin": stated.used_margin,
+    }
+    return {
+        **{name: None if figure is None else plain(figure.value) for name, figure in figures.items()},
+        "maint_margin": None,
+        "realized_pnl": plain(state.sums.realized_pnl) if state.baseline is not None else None,
+        "last_fill_price": plain_or_none(stated.last_fill_price),
+        "last_fill_qty": plain_or_none(stated.last_fill_quantity),
+        "last_fill_fee": plain_or_none(stated.last_fill_fee),
+        "last_fill_realized_pnl": plain_or_none(stated.last_fill_realized_pnl),
+        "last_funding": plain_or_none(stated.last_funding),
+        "stated": {name: _stated(figure) for name, figure in figures.items() if figure is not None},
+        "positions": [_e_position(state, row) for _, row in sorted(stated.positions.items()) if row.quantity],
+    }
+
+
+def _stated(figure: Figure) -> dict[str, str]:
+    return {"at": rfc3339(figure.at_us), "source": figure.source}
+
+
+def _e_position(state: State, row: StatedPosition) -> dict[str, object]:
+    short = row.side is PositionSide.SHORT or row.quantity < 0
+    leverage = leverage_of(state, f"{row.symbol}:{row.side}", row.quantity)
+    return {
+        "symbol": row.symbol,
+        "side": "SHORT" if short else "LONG",
+        "qty": plain(abs(row.quantity)),
+        "entry_price": plain_or_none(row.entry_price),
+        "mark_price": plain_or_none(row.mark_price),
+        "unrealized_pnl": plain_or_none(row.unrealized_pnl),
+        "leverage": plain_or_none(leverage),
+        "stated": {"at": rfc3339(row.at_us), "source": row.source},
+    }
+
+
+# ---- published, coverage, verdict -----------------------------------------------------------------------------------
+
+
+def published(state: State, verdict: Verdict) -> dict[str, object]:
+    """Say what a bot should use, from where, and until when. (account.md §7)"""
+    assert state.settings is not None, "the journal begins with the settings in force"
+    settings, stated = state.settings, state.stated
+    until = valid_until_us(state, state.heard_us)
+    source, amount = "unknown", None
+    asked_us = stated.balance_asked_us
+    fresh = state.streaming and state.at_us < asked_us + 2 * settings.audit_interval_us
+    inquiry = state.inquiries.get("capital_vs_wallet")
+    if state.baseline is None:
+        if settings.seed_capital is not None:
+            source, amount = "seed", settings.seed_capital
+    elif stated.wallet is not None:
+        if inquiry is not None and inquiry.confirmed:
+            source, amount = "e_disputed", stated.wallet.value
+        elif verdict.wallet in {Standing.SETTLED, Standing.UNSETTLED}:
+            moved = sub(capital_raw(state), state.k_at_wallet)
+            source = "e_anchored" if fresh else "k_bridged"
+            amount = stated.wallet.value if fresh else add(stated.wallet.value, moved)
+    status = verdict.result.status
+    usable = (
+        source in {"e_anchored", "k_bridged"}
+        and SEVERITY[status] <= SEVERITY[ReconcileStatus.WARN]
+        and not state.coverage.is_open()
+    )
+    return {
+        "capital": None if amount is None else plain(clamp(amount, settings.min_capital, settings.max_capital)),
+        "source": source,
+        "usable": usable,
+        "valid_until": None if until is None else rfc3339(until),
+    }
+
+
+def valid_until_us(state: State, heard_us: int | None) -> int | None:
+    """Give the earlier of last frame + `silence_s` and last balance report + two intervals; `None` before both."""
+    assert state.settings is not None, "the journal begins with the settings in force"
+    if heard_us is None or not state.stated.balance_asked_us:
+        return None
+    return min(
+        heard_us + state.settings.silence_us,
+        state.stated.balance_asked_us + 2 * state.settings.audit_interval_us,
+    )
+
+
+def coverage_state(state: State) -> str:
+    """Give `stale` (no living stream), `gap` (question not begun), `backfilling` (being asked) or `live`."""
+    if not state.streaming or state.baseline is None:
+        return "stale"
+    gaps = [gap for gap in state.coverage.gaps if gap.state is GapState.OPEN]
+    if not gaps:
+        return "live"
+    ended_us = max(max(gap.opened_us, state.connected_us) for gap in gaps)
+    asked = max(state.stated.balance_asked_us, state.stated.positions_asked_us)
+    return "backfilling" if asked > ended_us else "gap"
+
+
+def coverage_block(state: State) -> dict[str, object]:
+    """Say how far the ledger can be trusted."""
+    coverage, baseline = state.coverage, state.baseline
+    through = None
+    if baseline is not None and state.settings is not None:
+        lags = (state.settings.fills_lag_ms, state.settings.income_lag_ms)
+        through = rfc3339_ms(covered_through_ms(coverage, baseline_ms=baseline.taken_ms, lags_ms=lags))
+    current = coverage_state(state)
+    return {
+        "state": current,
+        "covered_through": through,
+        "kinds": {
+            kind.value: "unavailable" if not coverage.available(kind) else _kind_state(state, kind, current)
+            for kind in FactKind
+        },
+        "gaps": [gap_body(gap) for gap in coverage.gaps if gap.state is GapState.OPEN],
+        "rejected": state.rejected,
+        "other_assets": sorted(state.other_assets),
+        "decisions": dict(sorted(state.decisions.items())),
+        "notes": list(state.notes),
+    }
+
+
+def _kind_state(state: State, kind: FactKind, current: str) -> str:
+    if current == "live" or any(
+        gap.state is GapState.OPEN and kind in gap.kinds and kind.value not in gap.closed for gap in state.coverage.gaps
+    ):
+        return current
+    return current if current == "stale" else "live"
+
+
+def gap_body(gap: Gap) -> dict[str, object]:
+    """Write a gap as readers get it. (account.md §7)"""
+    return {
+        "id": gap.id,
+        "kinds": [kind.value for kind in gap.kinds],
+        "from": rfc3339_ms(gap.from_ms),
+        "to": None if gap.to_ms is None else rfc3339_ms(gap.to_ms),
+        "cause": "; ".join(gap.causes),
+        "causes": list(gap.causes),
+        "state": gap.state.value,
+        "by": gap.by,
+        "rows": gap.rows,
+        "at": None if gap.at_us is None else rfc3339(gap.at_us),
+        "opened_at": rfc3339(gap.opened_us),
+        "closed": {
+            kind: {"by": closing.by, "rows": closing.rows, "at": rfc3339(closing.at_us)}
+            for kind, closing in gap.closed.items()
+        },
+    }
+
+
+def _reconcile_block(state: State, verdict: Verdict) -> dict[str, object]:
+    result = verdict.result
+    return {
+        "status": result.status.value,
+        "worst_field": result.worst_field,
+        "deltas": {name: plain(shown(delta)) for name, delta in result.deltas.items()},
+        "explanations": list(result.explanations),
+        "divergences": [known.id for known in state.divergences.values()],
+        "ts": rfc3339(state.at_us),
+    }

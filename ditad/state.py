@@ -1,0 +1,214 @@
+"""The fold's state: everything the two ledgers of one account remember between events.
+
+What enters and leaves: plain records that `ditad.codec` writes into a checkpoint and reads back equal. What holds:
+nothing in here is decided; the fold (`ditad.fold` and the rooms it calls) is the only one to change it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ditad.book import Position
+from ditad.coverage import Coverage
+from ditad.events import BaselineTaken, Contract, IncomeRow, LeveragePush, PositionSide, Question, SettingsInForce
+from ditad.incomes import Incomes
+from ditad.money import ZERO
+from ditad.orders import Order
+from ditad.settle import Twins
+
+FOLD_VERSION = 1
+"""Raised whenever the same events lead to other snapshots; stored with what was folded."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sums:
+    """Σ over K's facts since the baseline, in the margin asset; `*_slack` is what rounded sources leave open."""
+
+    realized_pnl: Decimal = ZERO
+    realized_slack: Decimal = ZERO
+    fees: Decimal = ZERO
+    fees_slack: Decimal = ZERO
+    funding: Decimal = ZERO
+    transfers: Decimal = ZERO
+    other_income: Decimal = ZERO
+    book_slack: Decimal = ZERO
+
+
+@dataclass(slots=True, kw_only=True)
+class StatedPosition:
+    """A position as E states it; `quantity` is signed for side `BOTH`. Figures never stated are `None`."""
+
+    symbol: str
+    side: PositionSide
+    quantity: Decimal
+    entry_price: Decimal | None
+    unrealized_pnl: Decimal | None
+    mark_price: Decimal | None
+    mark_us: int | None
+    leverage: Decimal | None
+    event_ms: int
+    at_us: int
+    source: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Figure:
+    """One stated figure: its value, the exchange's time of it, ours, and where it came from."""
+
+    value: Decimal
+    event_ms: int
+    at_us: int
+    source: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Stated:
+    """The E ledger: the latest statements."""
+
+    wallet: Figure | None = None
+    wallet_push_us: int = 0
+    positions_push_us: dict[str, int] = field(default_factory=dict)
+    available_margin: Figure | None = None
+    used_margin: Figure | None = None
+    positions: dict[str, StatedPosition] = field(default_factory=dict)
+    positions_us: int | None = None
+    balance_asked_us: int = 0
+    balance_asked_ms: int = 0
+    positions_asked_us: int = 0
+    positions_asked_ms: int = 0
+    last_fill_price: Decimal | None = None
+    last_fill_quantity: Decimal | None = None
+    last_fill_fee: Decimal | None = None
+    last_fill_realized_pnl: Decimal | None = None
+    last_funding: Decimal | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class MarkSeen:
+    """The latest mark of a symbol from the market stream."""
+
+    price: Decimal
+    at_us: int
+
+
+@dataclass(slots=True, kw_only=True)
+class UnknownAmount:
+    """An amount nobody has told; `z0` and `z1` for fills."""
+
+    kind: str
+    order_id: str | None
+    z0: Decimal | None
+    z1: Decimal | None
+    at_ms: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Inquiry:
+    """A residual being asked about, since when, and which questions failed (``""``: none did)."""
+
+    since_us: int
+    failed: str = ""
+    confirmed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Divergence:
+    """A difference as an object. (account.md §6)"""
+
+    id: str
+    rule: str
+    field: str
+    symbol: str | None
+    side: str | None
+    k: Decimal | None
+    e: Decimal | None
+    delta: Decimal
+    tolerance: Decimal
+    klass: str
+    severity: str
+    first_seq: int
+    first_us: int
+    last_seq: int
+    confirmations: int = 0
+    state: str = "open"
+    attribution: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    healed_by: str | None = None
+    closed_us: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Round:
+    """What the questions of the present audit round have brought so far."""
+
+    fills: dict[str, int] = field(default_factory=dict)
+    fills_from: dict[str, int] = field(default_factory=dict)
+    fill_rows: int = 0
+    income_from_ms: int | None = None
+    income_to_ms: int | None = None
+    income_rows: int = 0
+    failed: list[str] = field(default_factory=list)
+    failed_kinds: list[Question] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class MarginSeen:
+    """K's margin on both bases at the moment of the last margin report, and what that report said."""
+
+    at_entry: Decimal | None
+    at_mark: Decimal | None
+    stated: Decimal
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """All of it."""
+
+    settings: SettingsInForce | None = None
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    fee_rates: tuple[Decimal, ...] = ()
+    notes: tuple[str, ...] = ()
+    one_way: bool = False
+    baseline: BaselineTaken | None = None
+    baseline_us: int = 0
+    seed: Decimal = ZERO
+    n: int = 0
+    seq: int = 0
+    event_seq: int = 0
+    at_us: int = 0
+    heard_us: int | None = None
+    exchange_ms: int = 0
+    offset_ms: int | None = None
+    streaming: bool = False
+    connected_us: int = 0
+    orders: dict[str, Order] = field(default_factory=dict)
+    asked_orders: dict[str, int] = field(default_factory=dict)
+    incomplete: dict[str, str] = field(default_factory=dict)
+    contradicted: dict[str, str] = field(default_factory=dict)
+    funding_differences: dict[str, Decimal] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    incomes: Incomes = field(default_factory=Incomes)
+    income_numbers: dict[str, int] = field(default_factory=dict)
+    ambiguous: list[IncomeRow] = field(default_factory=list)
+    witnesses: dict[str, list[Decimal]] = field(default_factory=dict)
+    unknown: dict[str, UnknownAmount] = field(default_factory=dict)
+    other_assets: dict[str, Decimal] = field(default_factory=dict)
+    sums: Sums = field(default_factory=Sums)
+    peak: Decimal | None = None
+    marks: dict[str, MarkSeen] = field(default_factory=dict)
+    leverages: dict[str, LeveragePush] = field(default_factory=dict)
+    stated: Stated = field(default_factory=Stated)
+    k_at_wallet: Decimal = ZERO
+    wallet_twins: Twins = field(default_factory=Twins)
+    quantity_twins: dict[str, Twins] = field(default_factory=dict)
+    margin: MarginSeen | None = None
+    inquiries: dict[str, Inquiry] = field(default_factory=dict)
+    divergences: dict[str, Divergence] = field(default_factory=dict)
+    divergence_count: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
+    round: Round = field(default_factory=Round)
+    rejected: int = 0
+    decisions: dict[str, str] = field(default_factory=dict)
+    deadline_us: int | None = None
+    status: str = "UNKNOWN"

@@ -1,0 +1,249 @@
+"""Statements into E: balances, positions, margins and marks, each with its source and its own time.
+
+What enters: account pushes, reports and marks, on a `Turn`. What leaves: the latest statements and what they are
+compared with. What holds: an older statement never replaces a newer one; a report is void for a field on which a push
+arrived between asking and answering; a push without a position says nothing about it, a report without it says flat.
+(account.md §5, The same moment)
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ditad.events import (
+    AccountPush,
+    BalanceReport,
+    LeveragePush,
+    Marks,
+    PositionLine,
+    PositionRow,
+    PositionSide,
+    PositionsReport,
+)
+from ditad.fills import position_key
+from ditad.money import ZERO, add, mul, ratio
+from ditad.settle import Twins, settle_at
+from ditad.settle import state as state_value
+from ditad.state import Figure, MarginSeen, MarkSeen, State, StatedPosition
+from ditad.turn import Turn, capital_raw, owns
+
+ISOLATED = "isolated"
+
+
+def fold_account_push(turn: Turn, push: AccountPush) -> None:
+    """Hear the balances and positions of an account push as statements."""
+    stated = turn.state.stated
+    for line in push.balances:
+        if line.asset != turn.settings.margin_asset:
+            continue
+        stated.wallet_push_us = turn.event.at_us
+        _state_wallet(turn, line.wallet, push.event_ms, "push")
+    for position in push.positions:
+        if owns(turn.state, position.symbol):
+            _state_position_push(turn, position, push.event_ms)
+
+
+def _state_wallet(turn: Turn, value: Decimal, event_ms: int, source: str) -> None:
+    state, stated = turn.state, turn.state.stated
+    if stated.wallet is not None and event_ms < stated.wallet.event_ms:
+        return
+    stated.wallet = Figure(value=value, event_ms=event_ms, at_us=turn.event.at_us, source=source)
+    state.k_at_wallet = capital_raw(state)
+    state_value(state.wallet_twins, value, turn.event.at_us, turn.settings.settle_window_us)
+    turn.changed = True
+
+
+def _state_position_push(turn: Turn, line: PositionLine, event_ms: int) -> None:
+    stated = turn.state.stated
+    key = position_key(turn, line.symbol, line.position_side)
+    stated.positions_push_us[key] = turn.event.at_us
+    old = stated.positions.get(key)
+    if old is not None and event_ms < old.event_ms:
+        return
+    side = PositionSide.BOTH if turn.state.one_way else line.position_side
+    quantity = line.amount if side is PositionSide.BOTH else abs(line.amount)
+    stated.positions[key] = StatedPosition(
+        symbol=line.symbol,
+        side=side,
+        quantity=quantity,
+        entry_price=line.entry_price,
+        unrealized_pnl=line.unrealized_pnl,
+        mark_price=old.mark_price if old is not None else None,
+        mark_us=old.mark_us if old is not None else None,
+        leverage=old.leverage if old is not None else None,
+        event_ms=event_ms,
+        at_us=turn.event.at_us,
+        source="push",
+    )
+    _state_quantity(turn, key, quantity)
+    turn.changed = True
+
+
+def _state_quantity(turn: Turn, key: str, quantity: Decimal) -> None:
+    state = turn.state
+    twins = state.quantity_twins.get(key)
+    if twins is None:  # the baseline named every position: what it did not name was stated flat
+        twins = state.quantity_twins[key] = Twins()
+        settle_at(twins, ZERO)
+    state_value(twins, quantity, turn.event.at_us, turn.settings.settle_window_us)
+
+
+def fold_balance_report(turn: Turn, report: BalanceReport) -> None:
+    """Hear a balance report: the wallet and the margins, which come from nowhere else."""
+    state, stated = turn.state, turn.state.stated
+    for row in report.rows:
+        if row.asset != turn.settings.margin_asset:
+            state.other_assets.setdefault(row.asset, ZERO)
+            continue
+        if stated.wallet_push_us > report.asked_us:
+            return
+        _state_wallet(turn, row.wallet, report.asked_ms, "report")
+        for name in ("available_margin", "used_margin"):
+            value = getattr(row, name)
+            if value is not None:
+                figure = Figure(value=value, event_ms=report.asked_ms, at_us=turn.event.at_us, source="report")
+                setattr(stated, name, figure)
+        if row.used_margin is not None:
+            state.margin = MarginSeen(
+                at_entry=_margin(state, at_mark=False), at_mark=_margin(state, at_mark=True), stated=row.used_margin
+            )
+            _decide_margin_basis(turn, state.margin)
+        stated.balance_asked_us, stated.balance_asked_ms = report.asked_us, report.asked_ms
+        turn.changed = True
+
+
+def _decide_margin_basis(turn: Turn, seen: MarginSeen) -> None:
+    epsilon = turn.settings.capital_epsilon
+    if seen.at_entry is None or seen.at_mark is None or abs(seen.at_entry - seen.at_mark) <= epsilon * 2:
+        return
+    fits_entry = abs(seen.at_entry - seen.stated) <= epsilon
+    fits_mark = abs(seen.at_mark - seen.stated) <= epsilon
+    if fits_entry != fits_mark:
+        basis = "entry" if fits_entry else "mark"
+        turn.decide("margin_basis", basis, f"used margin {seen.stated} fits this basis alone")
+
+
+def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
+    """Hear a positions report: what it names, and that everything else is flat."""
+    state, stated = turn.state, turn.state.stated
+    named: set[str] = set()
+    for row in report.rows:
+        if not owns(state, row.symbol):
+            state.other_assets.setdefault(row.symbol.rpartition("-")[2], ZERO)
+            continue
+        key = position_key(turn, row.symbol, row.side)
+        named.add(key)
+        _state_position_row(turn, key, row, report)
+    known = {*stated.positions, *state.positions, *state.quantity_twins}
+    for key in sorted(known - named):
+        if stated.positions_push_us.get(key, 0) <= report.asked_us:
+            _state_flat(turn, key, report)
+    stated.positions_us = turn.event.at_us
+    stated.positions_asked_us, stated.positions_asked_ms = report.asked_us, report.asked_ms
+    turn.changed = True
+
+
+def _state_position_row(turn: Turn, key: str, row: PositionRow, report: PositionsReport) -> None:
+    stated = turn.state.stated
+    old = stated.positions.get(key)
+    newer = stated.positions_push_us.get(key, 0) <= report.asked_us and (old is None or report.asked_ms >= old.event_ms)
+    if not newer:
+        if old is not None:  # marks and leverage come from nowhere else
+            old.mark_price, old.mark_us, old.leverage = row.mark_price, turn.event.at_us, row.leverage
+        return
+    stated.positions[key] = stated_row(turn, row, report.asked_ms)
+    _state_quantity(turn, key, stated.positions[key].quantity)
+
+
+def stated_row(turn: Turn, row: PositionRow, asked_ms: int) -> StatedPosition:
+    """Make a statement of a report's row; in one-way mode a short is negative."""
+    one_way = turn.state.one_way
+    signed = -row.quantity if one_way and row.side is PositionSide.SHORT else row.quantity
+    return StatedPosition(
+        symbol=row.symbol,
+        side=PositionSide.BOTH if one_way else row.side,
+        quantity=signed,
+        entry_price=row.entry_price,
+        unrealized_pnl=row.unrealized_pnl,
+        mark_price=row.mark_price,
+        mark_us=turn.event.at_us if row.mark_price is not None else None,
+        leverage=row.leverage,
+        event_ms=asked_ms,
+        at_us=turn.event.at_us,
+        source="report",
+    )
+
+
+def _state_flat(turn: Turn, key: str, report: PositionsReport) -> None:
+    stated = turn.state.stated
+    old = stated.positions.get(key)
+    if old is not None and report.asked_ms < old.event_ms:
+        return
+    symbol, _, side = key.rpartition(":")
+    stated.positions[key] = StatedPosition(
+        symbol=symbol,
+        side=PositionSide(side),
+        quantity=ZERO,
+        entry_price=None,
+        unrealized_pnl=None,
+        mark_price=None,
+        mark_us=None,
+        leverage=old.leverage if old is not None else None,
+        event_ms=report.asked_ms,
+        at_us=turn.event.at_us,
+        source="report",
+    )
+    _state_quantity(turn, key, ZERO)
+
+
+def fold_leverage(turn: Turn, push: LeveragePush) -> None:
+    """Hear a symbol's leverage; K's used margin follows it."""
+    turn.state.leverages[push.symbol] = push
+    turn.changed = True
+
+
+def fold_marks(turn: Turn, marks: Marks) -> None:
+    """Hear marks from the market stream."""
+    for mark in marks.marks:
+        turn.state.marks[mark.symbol] = MarkSeen(price=mark.price, at_us=turn.event.at_us)
+        turn.changed = True
+
+
+def mark_of(state: State, symbol: str) -> MarkSeen | None:
+    """Give K's mark of a symbol: the market stream's, else the one a report stated; `None` if nobody told one."""
+    seen = state.marks.get(symbol)
+    if seen is not None:
+        return seen
+    for stated in state.stated.positions.values():
+        if stated.symbol == symbol and stated.mark_price is not None and stated.mark_us is not None:
+            return MarkSeen(price=stated.mark_price, at_us=stated.mark_us)
+    return None
+
+
+def leverage_of(state: State, key: str, quantity: Decimal) -> Decimal | None:
+    """Give the leverage of a position: as its report states it, else as the configuration says; `None` if untold."""
+    symbol, _, side = key.rpartition(":")
+    told = state.leverages.get(symbol)
+    if told is not None:
+        short = side == PositionSide.SHORT or (side == PositionSide.BOTH and quantity < 0)
+        leverage = told.short if short else told.long
+        if leverage:
+            return leverage
+    stated = state.stated.positions.get(key)
+    return stated.leverage if stated is not None and stated.leverage else None
+
+
+def _margin(state: State, *, at_mark: bool) -> Decimal | None:
+    """Add up K's margin in use on one basis; `None` if a leverage, entry or mark is not known."""
+    total = ZERO
+    for key, position in state.positions.items():
+        run = position.run
+        if not run.quantity:
+            continue
+        leverage = leverage_of(state, key, run.quantity)
+        mark = mark_of(state, position.symbol)
+        if leverage is None or run.uncertain or (at_mark and mark is None):
+            return None
+        notional = mul(abs(run.quantity), mark.price) if at_mark and mark is not None else run.cost
+        total = add(total, ratio(notional, leverage))
+    return total

@@ -1,0 +1,505 @@
+"""The comparison of both ledgers after every event: findings, doubts, and the life of each divergence.
+
+What enters: a `Turn` whose event has been folded. What leaves: the findings, the status, changed divergences and the
+moment at which waiting ends. What holds: a divergence is opened once, logged once, updated quietly and closed once;
+a failed question is UNKNOWN, never an empty answer. (account.md §5, §6)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ditad import reconcile
+from ditad.events import PositionSide
+from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, sub
+from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
+from ditad.records import RecordType, rfc3339
+from ditad.settle import Balance, Standing, Twins, balance
+from ditad.state import Divergence, Inquiry, State
+from ditad.statements import mark_of
+from ditad.turn import Turn, capital_raw, tolerance
+
+EXPLAINED = frozenset(
+    {
+        DivergenceClass.UNSETTLED,
+        DivergenceClass.ENTRY_ROUNDING,
+        DivergenceClass.MARK_PRICE_STALENESS,
+        DivergenceClass.LEVERAGE_ROUNDING,
+        DivergenceClass.MARGIN_BASIS,
+    }
+)
+"""Classes that explain themselves and open no divergence."""
+
+FORCED_ENTRY_EXACT = "exact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A reason, beside the fields, why no honest comparison is possible."""
+
+    klass: DivergenceClass
+    field: str
+    text: str
+
+    @property
+    def explanation(self) -> str:
+        """Give the one-line form."""
+        return f"{self.klass}|{self.field}|{self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the comparison said: the result, its findings, and whether K's wallet agrees with E's."""
+
+    result: ReconcileResult
+    findings: tuple[Finding, ...]
+    wallet: Standing
+    settled: bool
+
+
+Waiting = Callable[[Balance], None]
+
+
+def compare(turn: Turn) -> Verdict:
+    """Run every rule on the present state, and let divergences follow."""
+    state = turn.state
+    now = turn.event.at_us
+    deadlines: list[int] = []
+    wallet = balance(state.wallet_twins, capital_raw(state), tolerance(turn), now)
+    findings: list[Finding] = []
+    if wallet.standing is not Standing.SILENT:
+        findings.append(_twin_finding(turn, "R1", reconcile.R1_FIELD, wallet, _wallet_figures(state), tolerance(turn)))
+    if wallet.deadline_us is not None:
+        deadlines.append(wallet.deadline_us)
+    quantities: dict[str, Balance] = {}
+    for key in sorted({*state.positions, *state.quantity_twins}):
+        twins = state.quantity_twins.setdefault(key, Twins())
+        position = state.positions.get(key)
+        held = position.run.quantity if position is not None else ZERO
+        stand = balance(twins, held, ZERO, now)
+        quantities[key] = stand
+        if stand.deadline_us is not None:
+            deadlines.append(stand.deadline_us)
+        findings.extend(_quantity_findings(turn, key, stand, held))
+    findings.append(_realized(state, turn))
+    findings.extend(_notional(turn, findings))
+    if state.margin is not None:
+        finding = _margin_finding(state, turn)
+        if finding is not None:
+            findings.append(finding)
+    if state.stated.positions_us is not None or state.stated.positions:
+        findings.append(_open_count(state, findings))
+    findings.extend(_contradictions(turn, wallet.standing))
+    doubts = _doubts(state)
+    _follow_inquiries(turn, findings)
+    _follow_divergences(turn, findings)
+    state.deadline_us = min((deadline for deadline in deadlines if deadline > now), default=None)
+    result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), doubts)
+    stands = [wallet, *quantities.values()]
+    settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts(
+        state
+    )
+    return Verdict(result=result, findings=tuple(findings), wallet=wallet.standing, settled=settled)
+
+
+def _wallet_figures(state: State) -> tuple[Decimal, Decimal]:
+    return capital_raw(state), state.wallet_twins.statements[-1].value
+
+
+def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStatus, DivergenceClass]:
+    """Say what a difference amounts to: waiting, being asked about, unanswered, or confirmed."""
+    if standing in {Standing.UNSETTLED, Standing.SETTLED}:
+        return ReconcileStatus.WARN, DivergenceClass.UNSETTLED
+    inquiry = turn.state.inquiries.get(name)
+    if inquiry is not None and inquiry.confirmed:
+        return ReconcileStatus.ERROR, DivergenceClass.MISMATCH
+    if inquiry is not None and inquiry.failed:
+        return ReconcileStatus.UNKNOWN, DivergenceClass.QUESTION_FAILED
+    if turn.state.unknown or _incomplete(turn.state):
+        return ReconcileStatus.UNKNOWN, DivergenceClass.AMOUNT_UNKNOWN
+    return ReconcileStatus.WARN, DivergenceClass.CONFIRMING
+
+
+def _twin_finding(
+    turn: Turn, rule: str, name: str, stand: Balance, figures: tuple[Decimal, Decimal], allowed: Decimal
+) -> Finding:
+    k, e = figures
+    return reconcile.judge(
+        rule=rule,
+        name=name,
+        k=k,
+        e=e,
+        delta=stand.delta,
+        tolerance=allowed,
+        otherwise=_otherwise(turn, name, stand.standing),
+    )
+
+
+def _sides(key: str, quantity: Decimal) -> dict[str, Decimal]:
+    """Give a key's quantity as LONG and SHORT with qty >= 0, as it is shown outside."""
+    side = key.rpartition(":")[2]
+    if side != PositionSide.BOTH:
+        return {side: quantity}
+    return {PositionSide.LONG.value: max(quantity, ZERO), PositionSide.SHORT.value: max(-quantity, ZERO)}
+
+
+def _quantity_findings(turn: Turn, key: str, stand: Balance, held: Decimal) -> list[Finding]:
+    """R3, for one position; a one-way position speaks for the sides on which anybody has something."""
+    if stand.standing is Standing.SILENT:
+        return []
+    symbol = key.rpartition(":")[0]
+    stated = turn.state.quantity_twins[key].statements[-1].value
+    found = []
+    ours, theirs = _sides(key, held), _sides(key, stated)
+    for side, k in ours.items():
+        e = theirs[side]
+        if len(ours) > 1 and not k and not e and not (side == PositionSide.LONG and not held and not stated):
+            continue
+        name = f"position_qty:{symbol}:{side}"
+        found.append(
+            reconcile.judge(
+                rule="R3",
+                name=name,
+                k=k,
+                e=e,
+                delta=sub(k, e),
+                tolerance=ZERO,
+                otherwise=_otherwise(turn, name, stand.standing),
+                symbol=symbol,
+                side=side,
+            )
+        )
+    return found
+
+
+def _realized(state: State, turn: Turn) -> Finding:
+    runs = [position.run for position in state.positions.values()]
+    basis = state.decisions.get("entry_basis")
+    ticks_known = all(position.tick is not None for position in state.positions.values())
+    if basis is None:
+        exact, rounded = sum(run.votes_exact for run in runs), sum(run.votes_rounded for run in runs)
+        if exact and not rounded:
+            turn.decide("entry_basis", "exact", f"{exact} closes fit the exact entry alone")
+        elif rounded and not exact:
+            turn.decide("entry_basis", "rounded", f"{rounded} closes fit the entry rounded to the tick alone")
+    ticks = ZERO if basis == FORCED_ENTRY_EXACT else exact_sum(run.closed_ticks for run in runs)
+    finding = reconcile.realized(
+        book=exact_sum(run.realized_compared for run in runs),
+        stated=exact_sum(run.stated_compared for run in runs),
+        closes=sum(run.closes for run in runs),
+        closed_ticks=ticks,
+        precision=add(state.sums.realized_slack, exact_sum(run.realized_slack for run in runs)),
+        tick_known=ticks_known,
+        rounding=turn.settings.realized_rounding,
+    )
+    strict = add(mul(Decimal("0.00000001"), Decimal(sum(run.closes for run in runs))), state.sums.realized_slack)
+    if finding.klass is None and abs(finding.delta) > add(strict, exact_sum(run.realized_slack for run in runs)):
+        return replace(finding, klass=DivergenceClass.ENTRY_ROUNDING)
+    return finding
+
+
+def _notional(turn: Turn, findings: list[Finding]) -> list[Finding]:
+    """R4: both quantities at E's mark, then whether the marks themselves are too far apart."""
+    state = turn.state
+    k_total = e_total = own_total = ZERO
+    stale = spoke = False
+    for finding in [finding for finding in findings if finding.rule == "R3"]:
+        assert finding.symbol is not None, "R3 names its symbol"
+        key = _key_of(state, finding.symbol, finding.side or "")
+        stated = state.stated.positions.get(key)
+        own = mark_of(state, finding.symbol)
+        mark = stated.mark_price if stated is not None and stated.mark_price is not None else None
+        price = mark if mark is not None else own.price if own is not None else None
+        if finding.k is None or finding.e is None or (not finding.k and not finding.e):
+            spoke = True
+            continue
+        if price is None:
+            continue
+        spoke = True
+        k_total = add(k_total, mul(finding.k, price))
+        e_total = add(e_total, mul(finding.e, price))
+        mine = own.price if own is not None else price
+        own_total = add(own_total, mul(finding.k, mine))
+        if mark is not None and abs(sub(mine, mark)) > mul(mine, turn.settings.mark_staleness_factor):
+            stale = True
+    if not spoke:
+        return []
+    return [
+        reconcile.notional(
+            k_at_e=k_total,
+            e_at_e=e_total,
+            k_own=own_total,
+            stale=stale,
+            epsilon=turn.settings.capital_epsilon,
+            otherwise=_of_quantities(findings),
+        )
+    ]
+
+
+def _key_of(state: State, symbol: str, side: str) -> str:
+    return f"{symbol}:{PositionSide.BOTH.value if state.one_way else side}"
+
+
+def _of_quantities(findings: list[Finding]) -> tuple[ReconcileStatus, DivergenceClass]:
+    """Give the worst standing of the quantities: R4 and R6 say what R3 says, never more and never less."""
+    worst = max(
+        (finding for finding in findings if finding.rule == "R3" and finding.klass is not None),
+        key=lambda finding: SEVERITY[finding.status],
+        default=None,
+    )
+    if worst is None or worst.klass is None:
+        return ReconcileStatus.ERROR, DivergenceClass.MISMATCH
+    return worst.status, worst.klass
+
+
+def _margin_finding(state: State, turn: Turn) -> Finding | None:
+    seen = state.margin
+    assert seen is not None, "asked for only when a report stated the margin"
+    basis = state.decisions.get("margin_basis")
+    candidates = [
+        figure
+        for name, figure in (("entry", seen.at_entry), ("mark", seen.at_mark))
+        if figure is not None and basis in {None, name}
+    ]
+    if not candidates:
+        return None
+    best = min(candidates, key=lambda figure: abs(sub(figure, seen.stated)))
+    return reconcile.margin(
+        k=best,
+        e=seen.stated,
+        epsilon=add(turn.settings.capital_epsilon, state.sums.book_slack),
+        band=turn.settings.leverage_rounding_band,
+    )
+
+
+def _open_count(state: State, findings: list[Finding]) -> Finding:
+    held = sum(1 for position in state.positions.values() if position.run.quantity)
+    stated = sum(1 for position in state.stated.positions.values() if position.quantity)
+    return reconcile.open_positions(k=held, e=stated, otherwise=_of_quantities(findings))
+
+
+def _contradictions(turn: Turn, wallet: Standing) -> list[Finding]:
+    """FILL and FUNDING: what was told twice and differently; the latter is over once the wallet agrees with K."""
+    state = turn.state
+    findings = [_told_twice("FILL", f"fill:{order_id}", ZERO) for order_id in state.contradicted]
+    findings.extend(_told_twice("FUNDING", name, difference) for name, difference in state.funding_differences.items())
+    if wallet is Standing.SETTLED:
+        state.funding_differences.clear()
+    return findings
+
+
+def _told_twice(rule: str, name: str, delta: Decimal) -> Finding:
+    return Finding(
+        rule=rule,
+        field=name,
+        k=None,
+        e=None,
+        delta=delta,
+        tolerance=ZERO,
+        status=ReconcileStatus.ERROR,
+        klass=DivergenceClass.MISMATCH,
+    )
+
+
+# ---- doubts ---------------------------------------------------------------------------------------------------------
+
+
+def _incomplete(state: State) -> list[str]:
+    return list(state.incomplete)
+
+
+def doubts_of_facts(state: State) -> list[Doubt]:
+    """Give what K itself cannot know: amounts nobody told, orders that jumped, closes beyond what is open."""
+    doubts = []
+    if state.unknown:
+        doubts.append(
+            Doubt(klass=DivergenceClass.AMOUNT_UNKNOWN, field="k", text=f"{len(state.unknown)} amounts not told")
+        )
+    incomplete = _incomplete(state)
+    if incomplete:
+        first = state.orders[incomplete[0]]
+        doubts.append(
+            Doubt(
+                klass=DivergenceClass.GAP,
+                field=f"fill:{first.order_id}",
+                text=f"{first.incomplete} ({len(incomplete)} orders)",
+            )
+        )
+    waiting = [key for key, position in state.positions.items() if position.run.waiting or position.run.uncertain]
+    if waiting:
+        doubts.append(
+            Doubt(klass=DivergenceClass.GAP, field=f"position:{waiting[0]}", text="a close beyond what is open waits")
+        )
+    return doubts
+
+
+def _doubts(state: State) -> list[Doubt]:
+    doubts = doubts_of_facts(state)
+    for gap in state.coverage.gaps:
+        if gap.state == "open":
+            doubts.append(Doubt(klass=DivergenceClass.GAP, field="coverage", text=f"{gap.id}: {', '.join(gap.causes)}"))
+    if state.stated.wallet is None:
+        doubts.append(Doubt(klass=DivergenceClass.NOT_STATED, field="wallet_balance", text="never stated"))
+    return doubts
+
+
+def _with_doubts(result: ReconcileResult, doubts: list[Doubt]) -> ReconcileResult:
+    """Make UNKNOWN of everything but an ERROR while there are doubts."""
+    if not doubts:
+        return result
+    status = result.status if result.status is ReconcileStatus.ERROR else ReconcileStatus.UNKNOWN
+    worst = result.worst_field if result.status in {ReconcileStatus.ERROR, ReconcileStatus.UNKNOWN} else doubts[0].field
+    return replace(
+        result,
+        status=status,
+        worst_field=worst,
+        explanations=(*result.explanations, *(doubt.explanation for doubt in doubts)),
+    )
+
+
+# ---- inquiries and divergences --------------------------------------------------------------------------------------
+
+ASKED = frozenset({"R1", "R3"})
+"""The rules whose differences are asked about: the others follow from these or compare nothing stated."""
+
+
+def _follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
+    """Begin to ask about a residual, and stop when it is gone."""
+    inquiries = turn.state.inquiries
+    live: set[str] = set()
+    for finding in findings:
+        asked = finding.rule in ASKED and finding.klass is not None and finding.klass not in EXPLAINED
+        if asked:
+            live.add(finding.field)
+            if finding.field not in inquiries:
+                inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
+    for name in [name for name in inquiries if name not in live]:
+        standing_waits = any(
+            finding.field == name and finding.klass is DivergenceClass.UNSETTLED for finding in findings
+        )
+        if not (standing_waits and inquiries[name].confirmed):
+            del inquiries[name]
+
+
+def answer_inquiries(turn: Turn, asked_us: int, failed: str, *, complete: bool) -> None:
+    """Hear that a round of questions asked at `asked_us` is over: what it leaves is confirmed, or still unknown."""
+    state = turn.state
+    for name, inquiry in state.inquiries.items():
+        if asked_us <= inquiry.since_us:
+            continue
+        turn.changed = True
+        if failed:
+            inquiry.failed = failed
+        elif complete:
+            inquiry.failed, inquiry.confirmed = "", True
+            _confirm_twins(state, name)
+
+
+def _confirm_twins(state: State, name: str) -> None:
+    """Remember the confirmed residual, so that facts on their way do not make it look like another."""
+    if name == reconcile.R1_FIELD:
+        twins, k = state.wallet_twins, capital_raw(state)
+    else:
+        _, symbol, side = name.split(":")
+        key = _key_of(state, symbol, side)
+        position = state.positions.get(key)
+        twins, k = state.quantity_twins[key], position.run.quantity if position is not None else ZERO
+    twins.confirmed = sub(k, twins.statements[-1].value)
+
+
+def _follow_divergences(turn: Turn, findings: list[Finding]) -> None:
+    state = turn.state
+    live: dict[str, Finding] = {
+        finding.field: finding for finding in findings if finding.klass is not None and finding.klass not in EXPLAINED
+    }
+    for name, finding in live.items():
+        known = state.divergences.get(name)
+        if known is None:
+            _open_divergence(turn, finding)
+        else:
+            _update_divergence(turn, known, finding)
+    for name in [name for name in state.divergences if name not in live]:
+        waits = any(finding.field == name and finding.klass is DivergenceClass.UNSETTLED for finding in findings)
+        known = state.divergences[name]
+        if not waits:
+            close_divergence(turn, name, turn.event.source_id)
+
+
+def _open_divergence(turn: Turn, finding: Finding) -> None:
+    state = turn.state
+    state.divergence_count += 1
+    made = Divergence(
+        id=f"div-{state.divergence_count}",
+        rule=finding.rule,
+        field=finding.field,
+        symbol=finding.symbol,
+        side=finding.side,
+        k=finding.k,
+        e=finding.e,
+        delta=finding.delta,
+        tolerance=finding.tolerance,
+        klass=str(finding.klass),
+        severity=finding.status.value,
+        first_seq=state.event_seq + 1,
+        first_us=turn.event.at_us,
+        last_seq=state.event_seq + 1,
+    )
+    if finding.status is ReconcileStatus.ERROR:
+        made.state, made.confirmations = "confirmed", 1
+    state.divergences[finding.field] = made
+    publish_divergence(turn, made)
+
+
+def _update_divergence(turn: Turn, known: Divergence, finding: Finding) -> None:
+    """Follow a divergence quietly; only its confirmation, or another severity, is a record."""
+    before = (known.state, known.severity, known.klass)
+    known.k, known.e, known.delta = finding.k, finding.e, finding.delta
+    known.klass, known.severity = str(finding.klass), finding.status.value
+    known.last_seq = turn.state.event_seq + 1
+    if finding.status is ReconcileStatus.ERROR and known.state == "open":
+        known.state, known.confirmations = "confirmed", known.confirmations + 1
+    if (known.state, known.severity, known.klass) != before:
+        publish_divergence(turn, known)
+
+
+def close_divergence(turn: Turn, name: str, healed_by: str, *, as_state: str = "healed") -> None:
+    """Close a divergence because the ledgers agree (or E was adopted); what made them agree is named."""
+    known = turn.state.divergences.pop(name)
+    known.state, known.healed_by, known.closed_us = as_state, healed_by, turn.event.at_us
+    known.severity, known.last_seq = ReconcileStatus.OK.value, turn.state.event_seq + 1
+    publish_divergence(turn, known)
+
+
+def divergence_body(known: Divergence) -> dict[str, object]:
+    """Write a divergence as readers get it. (account.md §6)"""
+    body: dict[str, object] = {
+        "id": known.id,
+        "rule": known.rule,
+        "field": known.field,
+        "symbol": known.symbol,
+        "side": known.side,
+        "k": plain_or_none(known.k),
+        "e": plain_or_none(known.e),
+        "delta": plain(known.delta),
+        "tolerance": plain(known.tolerance),
+        "class": known.klass,
+        "severity": known.severity,
+        "first_seq": known.first_seq,
+        "first_at": rfc3339(known.first_us),
+        "last_seq": known.last_seq,
+        "confirmations": known.confirmations,
+        "state": known.state,
+        "attribution": [dict(cause) for cause in known.attribution],
+    }
+    if known.closed_us is not None:
+        body["healed_by"] = known.healed_by
+        body["closed_at"] = rfc3339(known.closed_us)
+        body["duration_s"] = (known.closed_us - known.first_us) / 1_000_000
+    return body
+
+
+def publish_divergence(turn: Turn, known: Divergence) -> None:
+    """Make a record of a divergence as it stands."""
+    turn.draft(RecordType.DIVERGENCE, known.id, divergence_body(known))
