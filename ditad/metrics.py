@@ -1,0 +1,86 @@
+"""Prometheus metrics, read off the accounts at each scrape.
+
+What enters: the served accounts. What leaves: the text format. What holds: names in base units with `_total` for
+counters; labels are the account and fixed words alone, never symbols or ids. (interfaces.md §3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ditad.clock import US_PER_S, Clock
+from ditad.reconcile import ReconcileStatus
+from ditad.turn import capital_raw
+
+if TYPE_CHECKING:
+    from ditad.service import AccountService
+
+ACCOUNT = ["account"]
+
+
+class AccountsCollector(Collector):
+    """Reads every figure when it is asked for; nothing is kept beside the accounts themselves."""
+
+    def __init__(self, accounts: Mapping[str, AccountService], clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """Give all metrics of all accounts."""
+        status = GaugeMetricFamily("ditad_status", "The verdict: 1 for the present one.", labels=["account", "status"])
+        capital = GaugeMetricFamily("ditad_capital", "Capital of each ledger.", labels=["account", "ledger"])
+        counters = {
+            "events": CounterMetricFamily("ditad_events", "Journaled events.", labels=ACCOUNT),
+            "records": CounterMetricFamily("ditad_records", "Published records.", labels=ACCOUNT),
+            "rejected": CounterMetricFamily("ditad_rejected", "Frames that were refused.", labels=ACCOUNT),
+        }
+        ignored = CounterMetricFamily(
+            "ditad_frames_without_effect", "Frames that change nothing.", labels=["account", "kind"]
+        )
+        gauges = {
+            "open": GaugeMetricFamily("ditad_open_positions", "Open positions of K.", labels=ACCOUNT),
+            "gaps": GaugeMetricFamily("ditad_gaps", "Gaps that are not final.", labels=ACCOUNT),
+            "divergences": GaugeMetricFamily("ditad_divergences", "Divergences that are not over.", labels=ACCOUNT),
+            "queued": GaugeMetricFamily("ditad_queued_events", "Events that wait for the journal.", labels=ACCOUNT),
+            "readers": GaugeMetricFamily("ditad_subscribers", "Readers of the event stream.", labels=ACCOUNT),
+            "ready": GaugeMetricFamily("ditad_ready", "1 when the account is ready.", labels=ACCOUNT),
+            "heard": GaugeMetricFamily(
+                "ditad_last_event_age_seconds", "Age of the last journaled event.", labels=ACCOUNT
+            ),
+        }
+        for name, account in self._accounts.items():
+            state = account.pipeline.projection.state
+            for word in ReconcileStatus:
+                status.add_metric([name, word.value], float(state.status == word.value))
+            if state.baseline is not None:
+                capital.add_metric([name, "k"], float(capital_raw(state)))
+            if state.stated.wallet is not None:
+                capital.add_metric([name, "e"], float(state.stated.wallet.value))
+            for key, counted in {"events": state.n, "records": state.seq, "rejected": state.rejected}.items():
+                counters[key].add_metric([name], float(counted))
+            for kind, count in account.pipeline.counts.items():
+                ignored.add_metric([name, kind], float(count))
+            figures = {
+                "open": sum(1 for position in state.positions.values() if position.run.quantity),
+                "gaps": len(state.coverage.gaps),
+                "divergences": len(state.divergences),
+                "queued": account.pipeline.queued(),
+                "readers": account.hub.subscribers,
+                "ready": not account.not_ready(),
+                "heard": (self._clock.now_us() - state.at_us) / US_PER_S,
+            }
+            for key, figure in figures.items():
+                gauges[key].add_metric([name], float(figure))
+        yield from (status, capital, *counters.values(), ignored, *gauges.values())
+
+
+def metrics_text(accounts: Mapping[str, AccountService], clock: Clock) -> bytes:
+    """Write all metrics in the text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(AccountsCollector(accounts, clock))
+    return generate_latest(registry)

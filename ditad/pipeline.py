@@ -1,0 +1,262 @@
+"""The one writer of an account, and the one place that knows the order: journal, fold, reconcile, publish.
+
+What enters: bodies of events from the feed and the socket, in the order of `submit`. What leaves: durable events,
+records to the hub and lines to the log. What holds: nothing is folded that is not durable; a fold runs to its end
+without waiting; if the journal fails, the pipeline stops and says so; the queue has a bound, and at the bound whoever
+submits waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ditad.clock import US_PER_S, Clock
+from ditad.events import Body, Decision, Event, Needs, Raw, SettingsInForce, StreamChanged, StreamState, Tick
+from ditad.hub import Hub
+from ditad.journal import Checkpoint, Derived, Journal
+from ditad.projection import Folded, Projection
+from ditad.records import Record, RecordType, rfc3339
+from ditad.reporting import Reporter
+from ditad.state import FOLD_VERSION
+
+QUEUE_MAX = 10_000
+"""Bodies that may wait for the journal; at the bound `submit` waits, and the stream is read no faster."""
+
+BATCH_MAX = 512
+"""Events that share one commit at most; it bounds how long a fold keeps the loop."""
+
+CHECKPOINT_EVENTS = 500
+"""A checkpoint is written every so many events: start-up and time travel fold at most this many again."""
+
+RESTORED_RECORDS_MAX = 4_096
+"""Records that a start hands to the hub again, for readers that resume."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Submission:
+    body: Body
+    at_us: int
+    heard_us: int | None
+    raw: Raw | None
+    done: asyncio.Future[None] | None
+
+
+class Pipeline:
+    """One account's events from arrival to publication; also the sink of its feed."""
+
+    def __init__(self, *, journal: Journal, projection: Projection, hub: Hub, clock: Clock, reporter: Reporter) -> None:
+        self.projection = projection
+        self.hub = hub
+        self.counts: Counter[str] = Counter()
+        self._journal = journal
+        self._clock = clock
+        self._reporter = reporter
+        self._queue: deque[_Submission] = deque()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._heard_us: int | None = projection.state.heard_us
+        self._needs = projection.needs()
+        self._needs_moved = asyncio.Event()
+        self._next_n = journal.last_n + 1
+        self._records: list[Record] = []
+        self._last_checkpoint_n = projection.state.n
+        self._snapshot: bytes | None = None
+        self._stopping = False
+        self.turns = 0
+
+    # ---- start
+
+    def restore(self, journaled: Sequence[Event]) -> None:
+        """Fold what the journal holds beyond the checkpoint; records not yet stored are kept for the next commit."""
+        recent: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
+        first_seq: int | None = None
+        for event in journaled:
+            folded = self.projection.fold(event)
+            if folded.records and first_seq is None:
+                first_seq = folded.records[0].seq
+            recent.extend(folded.records)
+            if event.n > self._journal.derived_n:
+                self._records.extend(folded.records)
+            self._keep_snapshot(folded.records)
+            for decision in folded.decisions:
+                self._pending_decision(decision, journaled)
+        self.hub.continue_from(recent[0].seq - 1 if recent else self.projection.state.seq)
+        self.hub.publish(list(recent))
+        self._needs = self.projection.needs()
+
+    def _pending_decision(self, decision: Decision, journaled: Sequence[Event]) -> None:
+        """Submit again a decision that a crash kept from being journaled."""
+        if all(event.body != decision for event in journaled):
+            self._append(decision, at_us=self._clock.now_us(), raw=None, done=None)
+
+    # ---- the sink
+
+    async def submit(self, body: Body, *, at_us: int, raw: Raw | None = None) -> None:
+        """Queue a body in order; waits only while the queue is full."""
+        self._append(body, at_us=at_us, raw=raw, done=None)
+        if len(self._queue) >= QUEUE_MAX:
+            self._room.clear()
+            await self._room.wait()
+
+    async def deliver(self, body: Body, *, at_us: int, raw: Raw | None = None) -> None:
+        """Queue a body in order and return once it is durable and folded."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._append(body, at_us=at_us, raw=raw, done=done)
+        await done
+
+    def _append(self, body: Body, *, at_us: int, raw: Raw | None, done: asyncio.Future[None] | None) -> None:
+        assert not self._stopping, "nothing is submitted to a pipeline that stops"
+        self._queue.append(_Submission(body=body, at_us=at_us, heard_us=self._heard_us, raw=raw, done=done))
+        self._arrived.set()
+
+    def heard(self, at_us: int) -> None:
+        """Note that some frame came on the private stream."""
+        self._heard_us = at_us
+
+    def counted(self, what: str) -> None:
+        """Count a frame that changes nothing."""
+        self.counts[what] += 1
+
+    def needs(self) -> Needs:
+        """Give what the fold wants to be told, as of the last folded event."""
+        return self._needs
+
+    def has_baseline(self) -> bool:
+        """Say whether the ledger has begun."""
+        return self.projection.state.baseline is not None
+
+    async def needs_changed(self) -> None:
+        """Return when the needs have become different since the last call."""
+        await self._needs_moved.wait()
+        self._needs_moved.clear()
+
+    # ---- the one writer
+
+    async def run(self) -> None:
+        """Journal, fold and publish until `stop`; raises `JournalError` when the journal fails."""
+        while not (self._stopping and not self._queue):
+            await self._wait()
+            batch = self._take()
+            if batch:
+                await self._turn(batch)
+            self.turns += 1
+
+    def stop(self) -> None:
+        """Let `run` end once what is queued is folded."""
+        self._stopping = True
+        self._arrived.set()
+
+    async def close(self) -> None:
+        """Seal the journal with what the last events led to; call it after `run` has ended."""
+        await self._journal.close(self._derive(final=True))
+
+    async def _wait(self) -> None:
+        """Wait for a submission, or until the fold's next deadline."""
+        if self._queue or self._stopping:
+            return
+        self._arrived.clear()
+        due_us = self.projection.deadline_us()
+        if due_us is None:
+            await self._arrived.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, (due_us - self._clock.now_us()) / US_PER_S)):
+                await self._arrived.wait()
+        except TimeoutError:
+            self._append(Tick(due_us=due_us), at_us=max(due_us, self._clock.now_us()), raw=None, done=None)
+
+    def _take(self) -> list[_Submission]:
+        batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+        if len(self._queue) < QUEUE_MAX // 2:
+            self._room.set()
+        return batch
+
+    async def _turn(self, batch: list[_Submission]) -> None:
+        """Make a batch durable in one commit, then fold each of its events to the end, then publish."""
+        events = []
+        for place, item in enumerate(batch):
+            events.append(Event(n=self._next_n + place, at_us=item.at_us, heard_us=item.heard_us, body=item.body))
+        derived = self._derive(final=False)
+        await self._journal.commit([(event, item.raw) for event, item in zip(events, batch, strict=True)], derived)
+        self._records = []
+        self._next_n += len(events)
+        for event in events:
+            self._publish(event, self.projection.fold(event))
+        self._note_needs()
+        for item in batch:
+            if item.done is not None and not item.done.done():
+                item.done.set_result(None)
+
+    def _publish(self, event: Event, folded: Folded) -> None:
+        self._records.extend(folded.records)
+        for decision in folded.decisions:
+            self._append(decision, at_us=event.at_us, raw=None, done=None)
+        if folded.records:
+            self.hub.publish(folded.records)
+            self._keep_snapshot(folded.records)
+        self._reporter.report(event, folded)
+
+    def _keep_snapshot(self, records: Sequence[Record]) -> None:
+        if records and records[-1].type is RecordType.SNAPSHOT:
+            self._snapshot = records[-1].line
+
+    def _note_needs(self) -> None:
+        needs = self.projection.needs()
+        if needs != self._needs:
+            self._needs = needs
+            self._needs_moved.set()
+
+    def _derive(self, *, final: bool) -> Derived:
+        """Give what the events folded so far led to, for the next commit; with a checkpoint when one is due."""
+        state = self.projection.state
+        due = state.n - self._last_checkpoint_n >= CHECKPOINT_EVENTS or (final and state.n > self._last_checkpoint_n)
+        checkpoint = None
+        if due:
+            checkpoint = Checkpoint(
+                n=state.n,
+                seq=state.seq,
+                event_seq=state.event_seq,
+                at_us=state.at_us,
+                fold_version=FOLD_VERSION,
+                state=self.projection.checkpoint(),
+            )
+            self._last_checkpoint_n = state.n
+        return Derived(records=tuple(self._records), fold_version=FOLD_VERSION, checkpoint=checkpoint, archive=())
+
+    # ---- reading
+
+    def unstored(self) -> list[Record]:
+        """Give the records that the next commit will store."""
+        return list(self._records)
+
+    def snapshot(self) -> bytes | None:
+        """Give the present snapshot; `valid_until` moves with the living stream, all else is as it was published."""
+        if self._snapshot is None:
+            return None
+        body: dict[str, Any] = orjson.loads(self._snapshot)[RecordType.SNAPSHOT.value]
+        until = self.projection.valid_until_us(self._heard_us)
+        if until is not None:
+            body["published"]["valid_until"] = rfc3339(until)
+        return orjson.dumps(body)
+
+    def queued(self) -> int:
+        """Say how many bodies wait for the journal."""
+        return len(self._queue)
+
+    # ---- the beginning of a run
+
+    def begin(self, settings: SettingsInForce) -> None:
+        """Submit what every run begins with: changed settings, and that nothing was heard while it was off."""
+        state = self.projection.state
+        if state.settings != settings:
+            self._append(settings, at_us=self._clock.now_us(), raw=None, done=None)
+        if state.baseline is not None:
+            start = StreamChanged(state=StreamState.LOST, detail="start", at_ms=None)
+            self._append(start, at_us=self._clock.now_us(), raw=None, done=None)

@@ -1,0 +1,151 @@
+"""What a person reads at breakfast: log lines made of the records an event led to.
+
+What enters: events and what folding them led to. What leaves: structured log calls with the short names of
+interfaces.md §4. What holds: one snapshot line per event that changed something, each divergence and gap once per
+change of its state; a snapshot's line stays small however many positions there are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import orjson
+
+from ditad.events import AuditDone, Event, QuestionFailed, StreamState
+from ditad.projection import Folded
+from ditad.records import Record, RecordType
+
+POSITIONS_LOGGED_MAX = 32
+"""A snapshot's log line names at most this many changed positions; how many there are is said beside."""
+
+EXPLANATIONS_LOGGED_MAX = 16
+DELTAS_LOGGED_MAX = 32
+
+STREAM_EVENTS = {
+    StreamState.CONNECTED: "stream.connected",
+    StreamState.LOST: "stream.lost",
+    StreamState.SILENT: "stream.silent",
+    StreamState.KEY_ISSUED: "key.issued",
+    StreamState.KEY_RENEWED: "key.renewed",
+    StreamState.KEY_EXPIRED: "key.expired",
+    StreamState.REFUSED: "stream.refused",
+}
+
+
+class Log(Protocol):
+    """What a reporter needs of a logger."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Write a line of level info."""
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Write a line of level warning."""
+
+    def error(self, event: str, **fields: object) -> object:
+        """Write a line of level error."""
+
+
+class Reporter:
+    """Turns records into log lines, and remembers just enough to say things once."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._states: dict[str, str] = {}
+        self._positions: dict[str, Any] = {}
+        self._failing = ""
+
+    def report(self, event: Event, folded: Folded) -> None:
+        """Log what an event led to."""
+        if isinstance(event.body, AuditDone):
+            self._audit(event.body)
+        elif isinstance(event.body, QuestionFailed) and event.body.unavailable:
+            self._log.warning("audit.unavailable", question=event.body.question.value, reason=event.body.reason)
+        for record in folded.records:
+            self._record(record)
+
+    def _audit(self, audit: AuditDone) -> None:
+        failing = ", ".join(audit.failed)
+        if failing and failing != self._failing:
+            self._log.warning("audit.failed", cause=audit.cause, failed=list(audit.failed))
+        elif not failing:
+            questions = [question.value for question in audit.questions]
+            self._log.info("audit.done", cause=audit.cause, questions=questions)
+        self._failing = failing
+
+    def _record(self, record: Record) -> None:
+        body: dict[str, Any] = orjson.loads(record.line)[record.type.value]
+        if record.type is RecordType.SNAPSHOT:
+            self._log.info("snapshot", seq=record.seq, snapshot=self._short(body))
+        elif record.type is RecordType.DIVERGENCE:
+            self._divergence(record.seq, body)
+        elif record.type is RecordType.GAP:
+            self._gap(record.seq, body)
+        elif record.type is RecordType.STREAM:
+            tell = self._log.info if body["state"] in {"connected", "key_issued", "key_renewed"} else self._log.warning
+            tell(STREAM_EVENTS[StreamState(body["state"])], seq=record.seq, detail=body["detail"])
+        elif record.type is RecordType.REJECTED:
+            name = "push.rejected" if body["money"] else "push.unknown"
+            self._log.warning(name, seq=record.seq, reason=body["reason"], source=body["source"])
+        elif record.type is RecordType.ACCOUNT_EVENT:
+            self._log.info("account_event", seq=record.seq, account_event=body)
+
+    def _changed(self, key: str, state: str, *, over: bool) -> bool:
+        """Say whether a thing's state is news; what is over is forgotten."""
+        news = self._states.get(key) != state
+        if over:
+            self._states.pop(key, None)
+        else:
+            self._states[key] = state
+        return news
+
+    def _divergence(self, seq: int, body: dict[str, Any]) -> None:
+        over = body["state"] in {"healed", "adopted"}
+        if not self._changed(body["id"], body["state"], over=over):
+            return
+        name = {"open": "opened"}.get(body["state"], body["state"])
+        tell = self._log.info if over else self._log.error if body["state"] == "confirmed" else self._log.warning
+        tell(f"divergence.{name}", seq=seq, divergence=body)
+
+    def _gap(self, seq: int, body: dict[str, Any]) -> None:
+        over = body["state"] in {"final", "unclosable"}
+        if not self._changed(body["id"], body["state"], over=over):
+            return
+        if body["state"] == "open":
+            self._log.warning("gap.opened", seq=seq, gap=body)
+        else:
+            self._log.info("gap.closed", seq=seq, gap=body)
+
+    def _short(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Give the log's form of a snapshot: totals, verdict, coverage, and the positions that changed."""
+        positions = {f"{row['symbol']}:{row['side']}": row for row in body["k"]["positions"]}
+        bare = {key: (row["qty"], row["entry_price"]) for key, row in positions.items()}
+        changed = [key for key in {**self._positions, **bare} if self._positions.get(key) != bare.get(key)]
+        self._positions = bare
+        reconcile = body["reconcile"]
+        deltas = {name: delta for name, delta in reconcile["deltas"].items() if delta != "0"}
+        return {
+            **{name: body[name] for name in ("event_seq", "source_event_id", "ts", "exchange_ts_ms", "published")},
+            "k": {
+                name: value for name, value in body["k"].items() if name not in {"positions", "precision", "unknown"}
+            },
+            "e": {name: value for name, value in body["e"].items() if name not in {"positions", "stated"}},
+            "positions": len(positions),
+            "positions_changed": [
+                positions.get(key, {"symbol": key.rpartition(":")[0], "side": key.rpartition(":")[2], "qty": "0"})
+                for key in changed[:POSITIONS_LOGGED_MAX]
+            ],
+            "coverage": {
+                "state": body["coverage"]["state"],
+                "covered_through": body["coverage"]["covered_through"],
+                "gaps": len(body["coverage"]["gaps"]),
+                "rejected": body["coverage"]["rejected"],
+            },
+            "unknown": len(body["k"]["unknown"]),
+            "reconcile": {
+                "status": reconcile["status"],
+                "worst_field": reconcile["worst_field"],
+                "deltas": dict(list(deltas.items())[:DELTAS_LOGGED_MAX]),
+                "explanations": reconcile["explanations"][:EXPLANATIONS_LOGGED_MAX],
+                "divergences": len(reconcile["divergences"]),
+            },
+        }

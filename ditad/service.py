@@ -1,0 +1,281 @@
+"""One account served: its pipeline, its feed, and its door to the socket.
+
+What enters: an account's settings and what the daemon shares with all of them. What leaves: a running account that
+answers truthfully, or a sentence that says what a person must do. What holds: an account that the exchange refuses
+never touches another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ditad import history
+from ditad.api.doors import UnavailableError
+from ditad.bingx.feed import Credentials, Feed, FeedOptions, Hosts
+from ditad.bingx.options import LIVE
+from ditad.clock import US_PER_S, Clock
+from ditad.config import AccountSettings
+from ditad.coverage import GapState
+from ditad.errors import VenueFatalError
+from ditad.events import SettingsInForce, StreamChanged, StreamState
+from ditad.hub import Hub
+from ditad.journal import Journal, Reader
+from ditad.pipeline import Pipeline
+from ditad.projection import Projection
+from ditad.records import Record, RecordType
+from ditad.reporting import Log, Reporter
+from ditad.state import FOLD_VERSION
+
+HUB_RECORDS_MAX = 8_192
+HUB_BYTES_MAX = 16 * 1024 * 1024
+"""What readers can resume from without the journal: the newest records up to either bound."""
+
+REFUSED_RETRY_S = 300.0
+"""A key that was refused is tried again this often, so that mending it at the exchange needs no restart."""
+
+PRUNE_INTERVAL_S = 600.0
+PRUNED_ROWS_FULL = 2_000
+SECONDS_PER_DAY = 86_400
+
+
+class AccountService:
+    """Everything of one account; the daemon runs it, the socket asks it."""
+
+    def __init__(
+        self,
+        *,
+        settings: AccountSettings,
+        credentials: tuple[str, str],
+        folder: Path,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self.settings = settings
+        self.refusal = ""
+        self._folder = folder
+        self._clock = clock
+        self._log = log
+        self._journal = Journal.open(folder, settings.name)
+        hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX)
+        checkpoint = self._journal.newest_checkpoint(FOLD_VERSION)
+        projection = (
+            Projection(settings.name) if checkpoint is None else Projection.restored(settings.name, checkpoint.state)
+        )
+        self.pipeline = Pipeline(
+            journal=self._journal, projection=projection, hub=hub, clock=clock, reporter=Reporter(log)
+        )
+        self.pipeline.restore(list(self._journal.events_from(projection.state.n + 1)))
+        self.pipeline.begin(in_force(settings))
+        self.feed = Feed(
+            account=settings.name,
+            hosts=Hosts(
+                rest_url=settings.rest_url,
+                ws_url=settings.ws_url,
+                rest_fallback_url=LIVE.rest_fallback_url if settings.environment == "live" else None,
+            ),
+            credentials=Credentials(api_key=credentials[0], api_secret=credentials[1]),
+            options=feed_options(settings),
+            sink=self.pipeline,
+            clock=clock,
+            random=random.Random(),  # noqa: S311 - jitter, no secret
+            log=log,
+        )
+
+    # ---- running
+
+    async def listen(self) -> None:
+        """Converse with the exchange until cancelled; a refusal is said, journaled and tried again later."""
+        while True:
+            try:
+                await self.feed.run()
+            except VenueFatalError as exc:
+                self.refusal = str(exc)
+                self._log.error("account.refused", what_to_do=self.refusal)
+                refused = StreamChanged(state=StreamState.REFUSED, detail=self.refusal, at_ms=None)
+                await self.pipeline.deliver(refused, at_us=self._clock.now_us())
+            await asyncio.sleep(REFUSED_RETRY_S)
+            self.refusal = ""
+
+    async def prune(self) -> None:
+        """Take away raw frames older than `raw_days`, a little at a time, for ever."""
+        while True:
+            await asyncio.sleep(PRUNE_INTERVAL_S)
+            before_us = self._clock.now_us() - self.settings.raw_days * SECONDS_PER_DAY * US_PER_S
+            while await self._journal.prune_raw(before_us) >= PRUNED_ROWS_FULL:
+                pass  # there may be more; each call waits its turn behind the commits
+
+    async def close(self) -> None:
+        """Seal the journal, after the pipeline has stopped."""
+        self.pipeline.hub.end_readers()
+        await self.pipeline.close()
+
+    def abandon(self) -> None:
+        """Give the journal back as it is, after a failure."""
+        self._journal.abandon()
+
+    # ---- the door
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings."""
+        return self.settings.name
+
+    @property
+    def hub(self) -> Hub:
+        """Its newest records."""
+        return self.pipeline.hub
+
+    def snapshot(self) -> bytes | None:
+        """Give the present snapshot."""
+        return self.pipeline.snapshot()
+
+    def not_ready(self) -> tuple[str, ...]:
+        """Say why the account cannot be trusted to answer fully."""
+        state = self.pipeline.projection.state
+        reasons = []
+        if self.refusal:
+            reasons.append(f"the exchange refuses this account: {self.refusal}")
+        if state.baseline is None:
+            reasons.append("there is no baseline yet")
+        reasons.extend(
+            f"{gap.id} is open: {', '.join(gap.causes)}" for gap in state.coverage.gaps if gap.state is GapState.OPEN
+        )
+        if not state.streaming:
+            reasons.append("there is no living stream")
+        return tuple(reasons)
+
+    def verdict(self) -> Mapping[str, object]:
+        """Give what `/v1/accounts` shows of the account."""
+        snapshot = self.snapshot()
+        if snapshot is None:
+            return {"status": "UNKNOWN", "worst_field": "", "capital": None, "source": "unknown", "usable": False}
+        body: dict[str, Any] = orjson.loads(snapshot)
+        return {
+            "status": body["reconcile"]["status"],
+            "worst_field": body["reconcile"]["worst_field"],
+            "capital": body["published"]["capital"],
+            "source": body["published"]["source"],
+            "usable": body["published"]["usable"],
+            "valid_until": body["published"]["valid_until"],
+            "coverage": body["coverage"]["state"],
+            "event_seq": body["event_seq"],
+        }
+
+    async def snapshot_at(self, *, at_us: int | None, event_seq: int | None) -> bytes | None:
+        """Fold the journal again up to a moment or a snapshot's number."""
+        return await asyncio.to_thread(history.snapshot_at, self._folder, self.name, at_us=at_us, event_seq=event_seq)
+
+    async def current_records(self, kind: RecordType, *, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
+        """Give current records: those stored, and those that the next commit will store."""
+        unstored = self.pipeline.unstored()
+        stored = await asyncio.to_thread(self._stored, kind, after_seq, limit)
+        known = {seq for seq, _ in stored}
+        fresh = [record for record in unstored if record.type is kind]
+        gone = {seq for record in fresh for seq in record.replaces}
+        keys = {record.key: record.seq for record in fresh if record.key is not None}
+        rows = [(seq, line) for seq, line in stored if seq not in gone and not self._superseded(line, kind, keys, seq)]
+        rows += [
+            (record.seq, record.line)
+            for record in fresh
+            if record.seq > after_seq
+            and record.seq not in known
+            and record.seq not in gone
+            and keys.get(record.key or "", record.seq) == record.seq
+        ]
+        return sorted(rows)[:limit]
+
+    def _stored(self, kind: RecordType, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
+        with Reader.open(self._folder, self.name) as reader:
+            return reader.current_records(kind, after_seq=after_seq, limit=limit)
+
+    @staticmethod
+    def _superseded(line: bytes, kind: RecordType, keys: Mapping[str, int], seq: int) -> bool:
+        """Say whether a record that is not yet stored stands for the same divergence or gap."""
+        if kind not in {RecordType.DIVERGENCE, RecordType.GAP} or not keys:
+            return False
+        return keys.get(orjson.loads(line)[kind.value]["id"], seq) > seq
+
+    def history(self, after_seq: int) -> AsyncIterator[Record]:
+        """Give records older than the hub's, from the journal."""
+        return history.records_after(self._folder, self.name, after_seq)
+
+    async def seq_at(self, at_us: int) -> int:
+        """Give a `seq` not later than a moment."""
+        held = self.hub.seq_at(at_us)
+        return held if held is not None else await asyncio.to_thread(self._stored_seq_at, at_us)
+
+    def _stored_seq_at(self, at_us: int) -> int:
+        with Reader.open(self._folder, self.name) as reader:
+            checkpoint = reader.checkpoint_at_or_before(at_us=at_us, fold_version=FOLD_VERSION)
+        return 0 if checkpoint is None else checkpoint.seq
+
+    async def audit(self, uid: int) -> None:
+        """Ask the exchange now."""
+        self._log.info("audit.requested", uid=uid)
+        self.feed.request_audit()
+
+    async def adopt(self, uid: int, why: str) -> Mapping[str, object]:  # noqa: ARG002 - the door's form
+        """Refuse: re-baselining is not offered by this version."""
+        raise UnavailableError("adopting E as a new baseline is not offered by this version of ditad")
+
+    async def put_slots(self, uid: int, slots: Sequence[Mapping[str, object]]) -> Mapping[str, object]:  # noqa: ARG002
+        """Refuse: the bot's own books are not kept by this version."""
+        raise UnavailableError("the bot's own books are not kept by this version of ditad")
+
+    async def settle(self, uid: int, settlement: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ARG002
+        """Refuse: the bot's own books are not kept by this version."""
+        raise UnavailableError("the bot's own books are not kept by this version of ditad")
+
+
+def in_force(settings: AccountSettings) -> SettingsInForce:
+    """Give the part of an account's settings that the fold depends on."""
+    return SettingsInForce(
+        fold_version=FOLD_VERSION,
+        margin_asset=settings.margin_asset,
+        environment=settings.environment,
+        seed_capital=settings.seed_capital,
+        min_capital=settings.min_capital,
+        max_capital=settings.max_capital,
+        partial_amounts=settings.stream.partial_amounts,
+        settle_window_us=int(settings.reconcile.settle_window_s * US_PER_S),
+        silence_us=int(settings.stream.silence_s * US_PER_S),
+        audit_interval_us=int(settings.audit.interval_s * US_PER_S),
+        income_lag_ms=int(settings.audit.report_lag_s * 1_000),
+        fills_lag_ms=int(settings.audit.fills_lag_s * 1_000),
+        capital_epsilon=settings.reconcile.capital_epsilon,
+        realized_rounding=settings.reconcile.realized_rounding,
+        mark_staleness_factor=settings.reconcile.mark_staleness_factor,
+        leverage_rounding_band=settings.reconcile.leverage_rounding_band,
+        bar_us=settings.bar_s * US_PER_S,
+        namespaces=dict(settings.namespaces),
+    )
+
+
+def feed_options(settings: AccountSettings) -> FeedOptions:
+    """Give the part of an account's settings that its conversation needs."""
+    audit, stream = settings.audit, settings.stream
+    return FeedOptions(
+        environment=settings.environment,
+        margin_asset=settings.margin_asset,
+        allow_withdraw_permission=settings.key.allow_withdraw_permission,
+        interval_s=audit.interval_s,
+        fills_interval_s=audit.fills_interval_s,
+        income_interval_s=audit.income_interval_s,
+        overlap_s=audit.overlap_s,
+        baseline_s_max=audit.baseline_s_max,
+        page_rows_max=min(audit.fills_page_rows, audit.income_page_rows),
+        pages_max=audit.pages_max,
+        requests_per_s=audit.requests_per_s,
+        silence_s=stream.silence_s,
+        key_renew_s=stream.key_renew_s,
+        backoff_s_min=stream.backoff_s_min,
+        backoff_s_max=stream.backoff_s_max,
+        marks=stream.marks,
+        mark_interval_s=stream.mark_interval_s,
+    )
