@@ -96,18 +96,15 @@ def optional_decimal(value: object, field: str) -> Decimal | None:
     return decimal_of(value, field)
 
 
-def number_of(value: Decimal | str | float, field: str = "value") -> Decimal:
+def number_of(value: object, field: str = "value") -> Decimal:
     """Read a number given by a user of the public projection: a float counts by its shortest decimal text.
 
-    Raises `ValueError` where a finite number is due and something else is given; it never becomes 0.
+    Raises `ValueError` where a finite number inside the bounds is due and something else is given; it never becomes 0.
     """
     try:
-        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    except (InvalidOperation, TypeError, ValueError):
-        raise ValueError(f"{field}: a finite number is due, got {value!r}") from None
-    if isinstance(value, bool) or not number.is_finite():
-        raise ValueError(f"{field}: a finite number is due, got {value!r}")
-    return number
+        return decimal_of(repr(value) if isinstance(value, float) else value, field)
+    except Refusal as exc:
+        raise ValueError(exc.reason) from None
 
 
 def exact_sum(numbers: Iterable[Decimal]) -> Decimal:

@@ -49,7 +49,8 @@ from ditad.events import (
 from ditad.incomes import Incomes, forget
 from ditad.records import Record, RecordType, rfc3339
 from ditad.settle import Twins, settle_at
-from ditad.snapshot import clamp, gap_body, snapshot_body, valid_until_us
+from ditad.slots import clamp
+from ditad.snapshot import gap_body, snapshot_body, valid_until_us
 from ditad.state import Figure, Round, State, Stated, Sums
 from ditad.turn import Turn, capital_raw
 from ditad.verdict import Verdict, answer_inquiries, close_divergence, compare

@@ -8,12 +8,12 @@ statement is zero, negative or "no positions"; unknown is never OK. (account.md 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from ditad.money import ZERO, add, mul, plain
+from ditad.money import ZERO, add, mul, number_of, plain
 
 
 class ReconcileStatus(StrEnum):
@@ -58,7 +58,7 @@ class DivergenceClass(StrEnum):
     NOT_STATED = "NOT_STATED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ReconcileConfig:
     """The bounds of the rules, in the margin asset's units unless said otherwise. (account.md §4)
 
@@ -71,6 +71,14 @@ class ReconcileConfig:
     lot_step: Decimal = Decimal("0.001")
     mark_staleness_factor: Decimal = Decimal("0.003")
     leverage_rounding_band: Decimal = Decimal(2)
+
+    def __post_init__(self) -> None:
+        """Take numbers in any exact form; raises `ValueError` where one is none, or negative."""
+        for bound in fields(self):
+            value = number_of(getattr(self, bound.name), bound.name)
+            if value < 0:
+                raise ValueError(f"{bound.name}: a bound is not negative, got {value}")
+            object.__setattr__(self, bound.name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

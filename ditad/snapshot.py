@@ -15,20 +15,13 @@ from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, ratio, 
 from ditad.reconcile import SEVERITY, ReconcileStatus
 from ditad.records import rfc3339, rfc3339_ms
 from ditad.settle import Standing
+from ditad.slots import clamp
 from ditad.state import Figure, State, StatedPosition
 from ditad.statements import leverage_of, mark_of
 from ditad.turn import capital_raw
 from ditad.verdict import Verdict
 
 SCHEMA = 1
-
-MS_PER_US = 1_000
-
-
-def clamp(amount: Decimal, minimum: Decimal, maximum: Decimal | None) -> Decimal:
-    """Give what a bot sizes with: never under the minimum, never over the maximum."""
-    raised = max(minimum, amount)
-    return raised if maximum is None else min(maximum, raised)
 
 
 def snapshot_body(state: State, account: str, source_event_id: str, verdict: Verdict) -> dict[str, object]:

@@ -1,0 +1,214 @@
+"""One request, one answer: asks the doors and writes what they say.
+
+What enters: a parsed request, and for changing calls the body and the peer's uid. What leaves: the answer's bytes; an
+error is a `Problem`. What holds: nothing is answered that the door did not say; every await on a door is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from ditad.api import bodies
+from ditad.api.answers import ErrorCode, Problem, answer, item, list_answer, no_such_account, positions
+from ditad.api.doors import AccountDoor, ConflictError, DaemonDoor, GoneError
+from ditad.api.routes import (
+    ADMIN_ONLY,
+    Change,
+    ChangeRequest,
+    ListRequest,
+    Page,
+    PageRequest,
+    PositionsRequest,
+    ReadyRequest,
+    SnapshotRequest,
+)
+from ditad.api.schema import schema
+from ditad.errors import DitadError, RefusedError, UsageError
+
+ANSWER_S_MAX: Final = 30.0
+"""A door that has not answered by then is told off as unavailable."""
+
+SCANS_MAX: Final = 20
+"""A filtered page looks at this many pages of records at most, then says from where to go on."""
+
+API_VERSION: Final = 1
+
+Answered = PageRequest | ReadyRequest | SnapshotRequest | ListRequest | PositionsRequest
+
+
+async def answer_to(daemon: DaemonDoor, request: Answered) -> bytes:
+    """Answer a question; raises `Problem`."""
+    try:
+        async with asyncio.timeout(ANSWER_S_MAX):
+            return await _answer_to(daemon, request)
+    except TimeoutError as exc:
+        raise Problem(ErrorCode.UNAVAILABLE, f"no answer within {ANSWER_S_MAX:g} s; ask again") from exc
+    except DitadError as exc:
+        raise problem_of(exc) from exc
+
+
+async def change(
+    daemon: DaemonDoor, request: ChangeRequest, *, body: bytes, uid: int, admin_uids: frozenset[int]
+) -> bytes:
+    """Do what a permitted peer asks for; raises `Problem`."""
+    if request.change in ADMIN_ONLY and uid not in admin_uids:
+        raise Problem(ErrorCode.FORBIDDEN, f"{request.change.value} is not for uid {uid}: admin_uids names who may")
+    door = account_of(daemon, request.account)
+    try:
+        async with asyncio.timeout(ANSWER_S_MAX):
+            return answer(await _change(door, request.change, body, uid))
+    except TimeoutError as exc:
+        raise Problem(ErrorCode.UNAVAILABLE, f"not done within {ANSWER_S_MAX:g} s; see the account's events") from exc
+    except DitadError as exc:
+        raise problem_of(exc) from exc
+
+
+def account_of(daemon: DaemonDoor, name: str) -> AccountDoor:
+    """Find an account; one that is not served says what to do about it."""
+    door = daemon.accounts.get(name)
+    if door is not None:
+        return door
+    refused = daemon.refused()
+    if name in refused:
+        raise Problem(ErrorCode.UNAVAILABLE, f"{name} is not served: {refused[name]}")
+    raise no_such_account(name, {*daemon.accounts, *refused})
+
+
+def problem_of(exc: DitadError) -> Problem:
+    """Say as an answer what a door refused or could not do."""
+    if isinstance(exc, GoneError):
+        return Problem(ErrorCode.GONE, str(exc), oldest=exc.oldest)
+    if isinstance(exc, ConflictError):
+        return Problem(ErrorCode.CONFLICT, str(exc))
+    if isinstance(exc, RefusedError):
+        return Problem(ErrorCode.FORBIDDEN, str(exc))
+    if isinstance(exc, UsageError):
+        return Problem(ErrorCode.BAD_REQUEST, str(exc))
+    return Problem(ErrorCode.UNAVAILABLE, str(exc))
+
+
+async def _answer_to(daemon: DaemonDoor, request: Answered) -> bytes:
+    match request:
+        case PageRequest(page=page):
+            return _page(daemon, page)
+        case ReadyRequest(account=name):
+            return _ready({name: account_of(daemon, name).not_ready()}, flat=True)
+        case SnapshotRequest(account=name):
+            return await _snapshot(account_of(daemon, name), request)
+        case PositionsRequest(account=name, after_seq=after_seq):
+            return _positions(account_of(daemon, name), after_seq)
+        case ListRequest(account=name):
+            return await _list(account_of(daemon, name), request)
+
+
+def _page(daemon: DaemonDoor, page: Page) -> bytes:
+    match page:
+        case Page.LIVEZ:
+            return answer({"live": True})
+        case Page.READYZ:
+            refused = {name: (f"not served: {remedy}",) for name, remedy in daemon.refused().items()}
+            return _ready({name: door.not_ready() for name, door in daemon.accounts.items()} | refused, flat=False)
+        case Page.METRICS:
+            return daemon.metrics()
+        case Page.VERSION:
+            return answer({"name": "ditad", "version": daemon.version, "api_version": API_VERSION})
+        case Page.ACCOUNTS:
+            return list_answer(_accounts(daemon), None)
+        case Page.SCHEMA:
+            return answer(schema())
+
+
+def _ready(reasons: dict[str, tuple[str, ...]], *, flat: bool) -> bytes:
+    """Say that all are ready, or refuse with the reasons of those that are not."""
+    unready = {name: list(why) for name, why in sorted(reasons.items()) if why}
+    told = [f"{name}: {sentence}" for name, why in unready.items() for sentence in why]
+    if told:
+        message = "not ready: " + "; ".join(told)
+        raise Problem(ErrorCode.UNAVAILABLE, message, ready=False, reasons=told, accounts=unready)
+    return answer({"ready": True, "reasons": []} if flat else {"ready": True, "reasons": [], "accounts": {}})
+
+
+def _accounts(daemon: DaemonDoor) -> list[dict[str, Any]]:
+    served = [
+        {
+            "account": name,
+            "served": True,
+            "ready": not door.not_ready(),
+            "reasons": list(door.not_ready()),
+            "what_to_do": None,
+            "seq": door.hub.newest_seq,
+            "verdict": dict(door.verdict()),
+        }
+        for name, door in daemon.accounts.items()
+    ]
+    refused = [
+        {
+            "account": name,
+            "served": False,
+            "ready": False,
+            "reasons": ["not served"],
+            "what_to_do": remedy,
+            "seq": 0,
+            "verdict": {"status": "UNKNOWN"},
+        }
+        for name, remedy in daemon.refused().items()
+        if name not in daemon.accounts
+    ]
+    return [*served, *refused]
+
+
+async def _snapshot(door: AccountDoor, request: SnapshotRequest) -> bytes:
+    if request.at_us is None and request.event_seq is None:
+        return _present(door) + b"\n"
+    found = await door.snapshot_at(at_us=request.at_us, event_seq=request.event_seq)
+    if found is None:
+        asked = f"event_seq {request.event_seq}" if request.event_seq is not None else "that time"
+        raise Problem(ErrorCode.NOT_FOUND, f"{door.name} has no snapshot of {asked}: its journal begins later")
+    return found + b"\n"
+
+
+def _present(door: AccountDoor) -> bytes:
+    snapshot = door.snapshot()
+    if snapshot is None:
+        raise Problem(ErrorCode.UNAVAILABLE, f"{door.name} has no snapshot yet: nothing was heard of it")
+    return snapshot
+
+
+def _positions(door: AccountDoor, after_seq: int) -> bytes:
+    """Give all positions or none: those of one snapshot share its `seq`, so a page never splits them."""
+    seq = door.hub.newest_seq
+    return list_answer(positions(_present(door), seq) if seq > after_seq else [], None)
+
+
+async def _list(door: AccountDoor, request: ListRequest) -> bytes:
+    """Give a page; with a filter, of as many records as `SCANS_MAX` pages hold at most."""
+    items: list[dict[str, Any]] = []
+    cursor = request.after_seq
+    for _ in range(SCANS_MAX):
+        rows = await door.current_records(request.kind, after_seq=cursor, limit=request.limit + 1)
+        for position, (seq, line) in enumerate(rows):
+            if len(items) == request.limit or position == request.limit:
+                break
+            cursor = seq
+            body = item(request.kind, seq, line)
+            if request.states is None or body.get("state") in request.states:
+                items.append(body)
+        else:
+            return list_answer(items, None)
+        if len(items) == request.limit:
+            break
+    return list_answer(items, cursor)
+
+
+async def _change(door: AccountDoor, what: Change, body: bytes, uid: int) -> Any:
+    match what:
+        case Change.AUDIT:
+            await door.audit(uid)
+            return {"account": door.name, "asked": True}
+        case Change.ADOPT:
+            return dict(await door.adopt(uid, bodies.why_of(body)))
+        case Change.SLOTS:
+            return dict(await door.put_slots(uid, bodies.slots_of(body)))
+        case Change.SETTLEMENTS:
+            return dict(await door.settle(uid, bodies.object_of(body)))

@@ -1,0 +1,130 @@
+"""The other end of the socket: one question, one answer, or one connection's stream of lines.
+
+What enters: paths and parameters of interfaces.md §3. What leaves: the answers as they came, or an error that says what
+to do. What holds: every wait has an end; `following` makes one stream of many connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import orjson
+
+from ditad.errors import DaemonUnreachableError, DitadError
+
+ANSWER_S_MAX: Final = 35.0
+"""Longer than the server takes for anything."""
+
+CONNECT_S_MAX: Final = 5.0
+QUIET_S_MAX: Final = 45.0
+"""A stream says something every 15 s; three of them missed, and it is taken for dead."""
+
+LINE_BYTES_MAX: Final = 4 * 1024 * 1024
+CURSOR_HEADER: Final = "Ditad-After-Seq"
+_EXIT_CODES: Final = {"bad_request": 64, "not_found": 64, "too_large": 64, "unavailable": 69, "internal": 70}
+LOST: Final = (aiohttp.ClientError, ConnectionError, TimeoutError, DaemonUnreachableError)
+
+
+class AnsweredError(DitadError):
+    """The daemon answered with an error; `body` is the whole envelope."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        """Keep code and message; the code decides the exit code."""
+        error = body.get("error")
+        known = error if isinstance(error, dict) else {}
+        self.status = status
+        self.body = body
+        self.code = str(known.get("code", "unavailable"))
+        self.exit_code = _EXIT_CODES.get(self.code, 77)
+        super().__init__(str(known.get("message", f"the daemon answered with status {status}")))
+
+
+class ApiClient:
+    """Asks one daemon; an async context manager."""
+
+    def __init__(self, socket: Path) -> None:
+        """Name the unix socket; nothing is opened before the first question."""
+        self._path = socket
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_S_MAX, sock_connect=CONNECT_S_MAX)
+        self._session = aiohttp.ClientSession(
+            "http://ditad", connector=aiohttp.UnixConnector(str(self._path)), timeout=timeout
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, path: str, **params: str | int) -> bytes:
+        """Get one answer; raises `AnsweredError`, or `DaemonUnreachableError` where nobody answers."""
+        try:
+            async with self._open.get(path, params=params) as response:
+                body = await response.read()
+        except LOST as exc:
+            raise self.unreachable(exc) from exc
+        if response.status != 200:
+            raise AnsweredError(response.status, object_of(body))
+        return body
+
+    async def get(self, path: str, **params: str | int) -> dict[str, Any]:
+        """Get one answer that is a JSON object; raises as `ask` does."""
+        return object_of(await self.ask(path, **params))
+
+    def unreachable(self, exc: BaseException) -> DitadError:
+        """Say that nobody answers, and what to do."""
+        if isinstance(exc, DaemonUnreachableError):
+            return exc
+        if isinstance(exc, aiohttp.ClientConnectorError):
+            why = exc.os_error.strerror or str(exc.os_error)
+        else:
+            why = "no answer in time" if isinstance(exc, TimeoutError) else "the connection broke"
+        return DaemonUnreachableError(
+            f"no daemon on {self._path} ({why.lower()}): start it with `ditad run`, or name its socket with --socket"
+        )
+
+    @property
+    def _open(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "the client is used outside its `async with`"
+        return self._session
+
+    async def lines(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[tuple[str | None, bytes], None]:
+        """Give the lines of one stream, each with the cursor header of the answer; raises as `ask` and aiohttp do.
+
+        A first empty line says that the stream is open.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX, sock_read=QUIET_S_MAX)
+        async with self._open.get(path, params=params, timeout=timeout) as response:
+            if response.status != 200:
+                raise AnsweredError(response.status, object_of(await response.read()))
+            cursor = response.headers.get(CURSOR_HEADER)
+            yield cursor, b""
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield cursor, line
+                if len(rest) > LINE_BYTES_MAX:
+                    raise DaemonUnreachableError(f"a line of the stream is longer than {LINE_BYTES_MAX} bytes")
+            if rest:
+                raise ConnectionResetError("the stream broke off within a line")
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """Read what a ditad answers; raises `DaemonUnreachableError` where it is somebody else."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise DaemonUnreachableError("whoever answers on the socket is no ditad: see --socket") from exc
+    if not isinstance(value, dict):
+        raise DaemonUnreachableError("whoever answers on the socket is no ditad: see --socket")
+    return value

@@ -1,0 +1,212 @@
+"""The beginning of a conversation: what the account trades under, and the standing its ledger starts from.
+
+What enters: a REST client, an `Asker`, what the stream says meanwhile. What leaves: `Terms`, `BaselineTaken`.
+What holds: what the key may not ask is degraded and said in `Terms.notes`, what cannot be reconciled or must not be
+served raises `VenueFatalError`; a baseline is taken only of an account that read the same twice, with no account or
+order push and no change of the stream between (account.md §3).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
+
+from ditad.bingx import conditions
+from ditad.bingx.options import FeedOptions
+from ditad.bingx.questions import Asker
+from ditad.bingx.rest import Answer, Rest
+from ditad.errors import Refusal, VenueError, VenueFatalError, VenueUnavailableError
+from ditad.events import BaselineTaken, Contract, CoveredOrder, LeveragePush, OrderRow, PositionRow, Terms
+
+COVERED_MS = 600_000
+LEVERAGE_SYMBOLS_MAX = 20
+Given = TypeVar("Given")
+
+
+class Bootstrap:
+    """Asks the questions of a start."""
+
+    def __init__(self, *, rest: Rest, asker: Asker, options: FeedOptions) -> None:
+        self._rest = rest
+        self._asker = asker
+        self._options = options
+        self._notes: list[str] = []
+        self._all_orders = True
+
+    async def terms(self, symbols: Iterable[str]) -> Terms:
+        """Ask for modes, permissions, fee rates, contracts and the leverage of the symbols of interest.
+
+        Raises `VenueError` where the exchange does not answer now, `VenueFatalError` where this account cannot be
+        served: credentials, a key that may withdraw, multi-asset margin mode.
+        """
+        self._notes = []
+        positions = await self._essential()
+        await self.check_permissions()
+        await self.check_asset_mode()
+        return Terms(
+            hedge_mode=await self._ask("position mode", "/swap/v1/positionSide/dual", conditions.hedge_mode, None),
+            fee_rates=await self._ask("fee rates", "/swap/v2/user/commissionRate", conditions.fee_rates, ()),
+            contracts=await self._contracts(),
+            leverages=await self._leverages([*dict.fromkeys([*symbols, *(row.symbol for row in positions)])]),
+            notes=tuple(self._notes),
+        )
+
+    async def _essential(self) -> tuple[PositionRow, ...]:
+        """Ask what must be answered to this key: balance and positions."""
+        try:
+            await self._asker.balance_once()
+            report, _ = await self._asker.positions_once()
+        except VenueUnavailableError as error:
+            raise VenueFatalError(
+                "BingX does not let this API key read balance and positions (100004): give the key the permissions "
+                "to read and for perpetual futures.",
+                code=error.code,
+            ) from error
+        return report.rows
+
+    async def check_permissions(self) -> None:
+        """Refuse a key that may withdraw, unless the settings allow it; an unknown answer is noted."""
+        withdraw = await self._ask("key permissions", "/v1/account/apiPermissions", conditions.may_withdraw, None)
+        if withdraw is None:
+            self._note("key permissions: whether this API key may withdraw is not known")
+        elif withdraw and not self._options.allow_withdraw_permission:
+            raise VenueFatalError(
+                "this API key may withdraw: use a key without that permission, or set allow_withdraw_permission = true "
+                "under [account.key]."
+            )
+
+    async def check_asset_mode(self) -> None:
+        """Refuse multi-asset margin mode, which cannot be reconciled on one asset."""
+        if await self._ask("asset mode", "/swap/v1/trade/assetMode", conditions.multi_asset, default=False):
+            raise VenueFatalError(
+                "this account is in multi-asset margin mode, which cannot be reconciled on one asset: switch it to "
+                "single-asset mode on the exchange."
+            )
+
+    async def _contracts(self) -> tuple[Contract, ...]:
+        answer = await self._rest.get("/swap/v2/quote/contracts", {}, what="contracts", signed=False)
+        return self._read("contracts", answer, conditions.contracts, ())
+
+    async def _leverages(self, symbols: list[str]) -> tuple[LeveragePush, ...]:
+        """Ask for the symbols of interest, within bounds; the stream repeats those of all symbols every 5 s."""
+        if len(symbols) > LEVERAGE_SYMBOLS_MAX:
+            self._note(f"leverage: asked for the first {LEVERAGE_SYMBOLS_MAX} symbols only; pushes tell the rest")
+        found = []
+        for symbol in symbols[:LEVERAGE_SYMBOLS_MAX]:
+            _, asked_ms = self._rest.now()
+
+            def read(data: object, symbol: str = symbol, asked_ms: int = asked_ms) -> LeveragePush | None:
+                return conditions.leverage(data, symbol, asked_ms)
+
+            said = await self._ask("leverage", "/swap/v2/trade/leverage", read, None, {"symbol": symbol})
+            if said is not None:
+                found.append(said)
+        return tuple(found)
+
+    async def _ask(
+        self,
+        what: str,
+        path: str,
+        read: Callable[[object], Given],
+        default: Given,
+        parameters: dict[str, str] | None = None,
+    ) -> Given:
+        """Ask what may be degraded: where it is refused, note so and go on with the default."""
+        try:
+            answer = await self._rest.get(path, parameters or {}, what=what)
+        except VenueFatalError:
+            raise
+        except VenueError as error:
+            if error.retryable or error.retry_after_s:
+                raise
+            self._note(f"{what}: {error}")
+            return default
+        return self._read(what, answer, read, default)
+
+    def _read(self, what: str, answer: Answer, read: Callable[[object], Given], default: Given) -> Given:
+        try:
+            return read(answer.data)
+        except Refusal as refusal:
+            self._note(f"{what}: {refusal.reason}")
+            return default
+
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.append(text)
+
+    async def reading(self) -> Reading:
+        """Read the standing once: wallet, positions, open orders, orders of the last 10 minutes."""
+        balance, _ = await self._asker.balance_once()
+        positions, _ = await self._asker.positions_once()
+        orders, _ = await self._asker.open_orders()
+        recent = await self._recent_orders(balance.asked_ms - COVERED_MS)
+        wallet = next(row.wallet for row in balance.rows if row.asset == self._options.margin_asset)
+        return Reading(
+            asked_ms=balance.asked_ms,
+            wallet=wallet,
+            positions=tuple(sorted(positions.rows, key=lambda row: (row.symbol, row.side))),
+            orders=_covered([*recent, *orders.rows]),
+        )
+
+    async def _recent_orders(self, from_ms: int) -> tuple[OrderRow, ...]:
+        if not self._all_orders:
+            return ()
+        try:
+            return await self._asker.orders_since(from_ms)
+        except VenueUnavailableError:
+            # Then the fold asks about each order that is not listed (account.md §3).
+            self._all_orders = False
+            return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The account's standing as read once; `asked_ms` is before the first question of it."""
+
+    asked_ms: int
+    wallet: Decimal
+    positions: tuple[PositionRow, ...]
+    orders: tuple[CoveredOrder, ...]
+
+    @property
+    def standing(self) -> tuple[object, ...]:
+        """Give what must read the same twice; marks and what follows from them may move."""
+        held = tuple((row.symbol, row.side, row.quantity, row.entry_price) for row in self.positions)
+        executed = tuple((order.order_id, order.executed) for order in self.orders)
+        return (self.wallet, held, executed)
+
+
+def _covered(orders: Iterable[OrderRow]) -> tuple[CoveredOrder, ...]:
+    """List each order once, with what was executed of it; one that only left the list of open orders stays itself."""
+    listed = {row.order_id: row for row in orders}
+    return tuple(
+        CoveredOrder(order_id=row.order_id, symbol=row.symbol, executed=row.executed, average_price=row.average_price)
+        for row in sorted(listed.values(), key=lambda row: int(row.order_id))
+    )
+
+
+async def take_baseline(
+    read: Callable[[], Awaitable[Reading]], disturbances: Callable[[], int | None]
+) -> BaselineTaken | None:
+    """Read twice and give the baseline if nothing moved; `None` otherwise.
+
+    `disturbances` counts pushes and changes of the stream; it is `None` while no stream lives. The baseline's moment
+    is before the second reading, when wallet, positions and orders stood as both readings say.
+    """
+    before = disturbances()
+    first = await read()
+    second = await read()
+    if before is None or disturbances() != before or first.standing != second.standing:
+        return None
+    return BaselineTaken(
+        baseline_id=str(uuid.uuid4()),
+        taken_ms=second.asked_ms,
+        wallet=second.wallet,
+        positions=second.positions,
+        orders=second.orders,
+        adopted_by=None,
+        why=None,
+    )

@@ -1,0 +1,90 @@
+"""From the exchange's answers about an account's terms to our words: modes, fee rates, contracts, permissions.
+
+What enters: the `data` of an answer. What leaves: plain values and `Contract`, `LeveragePush`.
+What holds: a shape that is not known raises `Refusal`, and the caller says what was degraded (bingx.md §5).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ditad.bingx.fields import object_of, optional_switch, text_of
+from ditad.bingx.rows import optionally_stated, rows_under, stated
+from ditad.errors import Refusal
+from ditad.events import Contract, LeveragePush
+
+PRECISION_MAX = 18
+PERMISSION_WITHDRAW = 5
+
+
+def hedge_mode(data: object) -> bool:
+    """Read ``dualSidePosition``, which comes as text."""
+    mode = optional_switch(object_of(data, "data").get("dualSidePosition"))
+    if mode is None:
+        raise Refusal("dualSidePosition: true or false is due")
+    return mode
+
+
+def multi_asset(data: object) -> bool:
+    """Read ``assetMode``: ``singleAssetMode`` or ``multiAssetsMode``."""
+    mode = text_of(object_of(data, "data").get("assetMode"), "assetMode").lower()
+    if not mode.startswith(("single", "multi")):
+        raise Refusal(f"assetMode: unknown word {mode[:32]!r}")
+    return mode.startswith("multi")
+
+
+def fee_rates(data: object) -> tuple[Decimal, ...]:
+    """Read the taker's and the maker's rate, sorted, each once."""
+    commission = object_of(data, "data").get("commission", data)
+    rates = object_of(commission, "commission")
+    names = ("takerCommissionRate", "makerCommissionRate")
+    return tuple(sorted({stated(rates.get(name), name) for name in names}))
+
+
+def contracts(data: object) -> tuple[Contract, ...]:
+    """Read the steps of every symbol from its precisions (quantities are in base coin)."""
+    return tuple(
+        Contract(
+            symbol=text_of(row.get("symbol"), "symbol"),
+            tick=_step(row.get("pricePrecision"), "pricePrecision"),
+            lot=_step(row.get("quantityPrecision"), "quantityPrecision"),
+        )
+        for row in rows_under(data, "contracts")
+    )
+
+
+def _step(value: object, field: str) -> Decimal:
+    places = stated(value, field)
+    if places != int(places) or not 0 <= places <= PRECISION_MAX:
+        raise Refusal(f"{field}: 0 to {PRECISION_MAX} is due")
+    return Decimal(1).scaleb(-int(places))
+
+
+def leverage(data: object, symbol: str, asked_ms: int) -> LeveragePush:
+    """Read the leverages of one symbol; the margin type is said by positions and pushes."""
+    answer = object_of(data, "data")
+    return LeveragePush(
+        symbol=symbol,
+        long=optionally_stated(answer.get("longLeverage"), "longLeverage") or None,
+        short=optionally_stated(answer.get("shortLeverage"), "shortLeverage") or None,
+        margin_type=None,
+        event_ms=asked_ms,
+    )
+
+
+def may_withdraw(data: object) -> bool | None:
+    """Say whether the key may withdraw; `None` where the answer has none of the shapes seen (in clients only, **?**)."""
+    if not isinstance(data, dict):
+        return None
+    switch = optional_switch(data.get("enableWithdrawals"))
+    if switch is not None:
+        return switch
+    permissions = data.get("permissions")
+    if isinstance(permissions, list) and permissions:
+        return any(str(permission) == str(PERMISSION_WITHDRAW) for permission in permissions)
+    return None
+
+
+def server_ms(data: object) -> int:
+    """Read the exchange's clock in ms."""
+    return int(stated(object_of(data, "data").get("serverTime"), "serverTime"))

@@ -1,0 +1,281 @@
+"""Asking the audit's questions to the end: every page, every half, one report or an error.
+
+What enters: questions with their symbols and spans. What leaves: reports of `ditad.events` with the bytes they were
+made of.
+What holds: a report is made of complete answers only; a page that fails, or a row that cannot be read, fails the
+question (`VenueError`, `Refusal`); null, which may also be a cut answer, is believed when it is said twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ditad.bingx import rows, spans
+from ditad.bingx.options import FeedOptions
+from ditad.bingx.rest import Answer, Rest
+from ditad.bingx.spans import Source, Span
+from ditad.errors import Refusal, VenueError
+from ditad.events import (
+    BalanceReport,
+    FillRow,
+    FillsReport,
+    IncomeReport,
+    OrderNeed,
+    OrderRow,
+    OrdersReport,
+    PositionsReport,
+    Question,
+)
+
+VOID_MAX = 3
+RAW_JOINT = b"\n"
+Row = TypeVar("Row")
+
+
+@dataclass(slots=True)
+class _Pages:
+    """The answers that one report is made of; bounded by `pages_max`."""
+
+    pages_max: int
+    answers: list[Answer] = field(default_factory=list)
+
+    def add(self, answer: Answer) -> Answer:
+        if len(self.answers) >= self.pages_max:
+            raise VenueError(f"more than {self.pages_max} pages (pages_max); the question is given up.")
+        self.answers.append(answer)
+        return answer
+
+    @property
+    def raw(self) -> bytes:
+        return RAW_JOINT.join(answer.raw for answer in self.answers)
+
+
+class Asker:
+    """Asks for one account. `touched` counts the pushes that touched the wallet and the positions, respectively."""
+
+    def __init__(self, *, rest: Rest, options: FeedOptions, touched: Callable[[], tuple[int, int]]) -> None:
+        self._rest = rest
+        self._options = options
+        self._touched = touched
+        self._balance_path = "/swap/v2/user/balance"
+
+    async def balance(self) -> tuple[BalanceReport, bytes]:
+        """Ask for the wallet; an answer during which a push touched it is void and asked again."""
+        for _ in range(VOID_MAX):
+            before = self._touched()[0]
+            report, raw = await self.balance_once()
+            if self._touched()[0] == before:
+                return report, raw
+        raise VenueError("balance: void, pushes kept arriving while it was asked.", retryable=True)
+
+    async def balance_once(self) -> tuple[BalanceReport, bytes]:
+        """Ask for the wallet: v2 with 8 decimals where it answers for the margin asset, else v3."""
+        answer = await self._rest.get(self._balance_path, {}, what="balance")
+        found = rows.balance_rows(answer.data)
+        if self._options.margin_asset not in {row.asset for row in found} and "v2" in self._balance_path:
+            answer = await self._rest.get("/swap/v3/user/balance", {}, what="balance")
+            found = rows.balance_rows(answer.data)
+        if self._options.margin_asset not in {row.asset for row in found}:
+            raise Refusal(f"balance: no row for {self._options.margin_asset}")
+        return BalanceReport(asked_us=answer.asked_us, asked_ms=answer.asked_ms, rows=found), answer.raw
+
+    async def positions(self) -> tuple[PositionsReport, bytes]:
+        """Ask for the open positions; an answer during which a push touched one is void and asked again."""
+        for _ in range(VOID_MAX):
+            before = self._touched()[1]
+            report, raw = await self.positions_once()
+            if self._touched()[1] == before:
+                return report, raw
+        raise VenueError("positions: void, pushes kept arriving while they were asked.", retryable=True)
+
+    async def positions_once(self) -> tuple[PositionsReport, bytes]:
+        """Ask for the open positions."""
+        answer = await self._list("/swap/v2/user/positions", {}, "positions")
+        found = rows.position_rows(answer.data)
+        return PositionsReport(asked_us=answer.asked_us, asked_ms=answer.asked_ms, rows=found), answer.raw
+
+    async def fills(self, symbol: str, from_ms: int, order_id: str | None = None) -> tuple[FillsReport, bytes]:
+        """Ask for all executions of a symbol, or of one order of it, from a moment to now."""
+        pages = self._pages()
+        asked_us, asked_ms = self._rest.now()
+        pieces = spans.fill_spans(min(from_ms, asked_ms - 1), asked_ms)
+        found: list[FillRow] = []
+        for source, span in pieces:
+            if source is Source.HISTORY:
+                found += await self._history(pages, span, symbol, order_id)
+            else:
+                found += await self._old_fills(pages, span, symbol, order_id)
+        report = FillsReport(
+            symbol=symbol,
+            order_id=order_id,
+            from_ms=pieces[0][1].from_ms,
+            to_ms=asked_ms,
+            asked_us=asked_us,
+            asked_ms=asked_ms,
+            rows=spans.complete_fills(found),
+        )
+        return report, pages.raw
+
+    async def order(self, need: OrderNeed) -> tuple[OrdersReport, bytes]:
+        """Ask for one order."""
+        answer = await self._rest.get(
+            "/swap/v2/trade/order", {"symbol": need.symbol, "orderId": need.order_id}, what="order"
+        )
+        found = rows.order_rows(answer.data)
+        if [row.order_id for row in found] != [need.order_id]:
+            raise Refusal("order: the answer is not about the order asked for")
+        return _orders_report(Question.ORDER, need.symbol, answer.asked_us, answer.asked_ms, found), answer.raw
+
+    async def open_orders(self) -> tuple[OrdersReport, bytes]:
+        """Ask for all open orders."""
+        answer = await self._list("/swap/v2/trade/openOrders", {}, "open orders")
+        found = spans.complete_orders(rows.order_rows(answer.data))
+        return _orders_report(Question.OPEN_ORDERS, None, answer.asked_us, answer.asked_ms, found), answer.raw
+
+    async def orders_since(self, from_ms: int) -> tuple[OrderRow, ...]:
+        """Ask for the orders of all symbols from a moment to now."""
+        pages = self._pages()
+        _, asked_ms = self._rest.now()
+        found: list[OrderRow] = []
+        for span in spans.order_spans(min(from_ms, asked_ms - 1), asked_ms):
+            found += await self._halved(pages, span, "/swap/v2/trade/allOrders", {}, spans.ORDERS_ROWS_MAX, _orders)
+        return spans.complete_orders(found)
+
+    async def forced_orders(self, from_ms: int) -> tuple[OrdersReport, bytes]:
+        """Ask for the automatic closes of both kinds from a moment to now."""
+        pages = self._pages()
+        asked_us, asked_ms = self._rest.now()
+        found: list[OrderRow] = []
+        for kind in rows.FORCED_KINDS:
+            for span in spans.order_spans(min(from_ms, asked_ms - 1), asked_ms):
+                found += await self._halved(
+                    pages,
+                    span,
+                    "/swap/v2/trade/forceOrders",
+                    {"autoCloseType": kind},
+                    spans.FORCED_ROWS_MAX,
+                    _forced(kind),
+                )
+        report = _orders_report(Question.FORCED_ORDERS, None, asked_us, asked_ms, spans.complete_orders(found))
+        return report, pages.raw
+
+    async def income(self, from_ms: int) -> tuple[IncomeReport, bytes]:
+        """Ask for all income from a moment to now; null on the demo means that none is kept."""
+        pages = self._pages()
+        asked_us, asked_ms = self._rest.now()
+        span = spans.income_span(min(from_ms, asked_ms - 1), asked_ms)
+        found = await self._halved(
+            pages, span, "/swap/v2/user/income", {}, self._options.page_rows_max, rows.income_rows
+        )
+        nothing = all(answer.data is None for answer in pages.answers)
+        report = IncomeReport(
+            from_ms=span.from_ms,
+            to_ms=asked_ms,
+            asked_us=asked_us,
+            asked_ms=asked_ms,
+            available=self._options.income_kept or not nothing,
+            rows=spans.complete_income(found),
+        )
+        return report, pages.raw
+
+    # ---- one way of collecting each ----
+
+    def _pages(self) -> _Pages:
+        return _Pages(pages_max=self._options.pages_max)
+
+    async def _list(self, path: str, parameters: Mapping[str, str], what: str) -> Answer:
+        answer = await self._rest.get(path, parameters, what=what)
+        if answer.data is None:
+            answer = await self._rest.get(path, parameters, what=what)
+        return answer
+
+    async def _history(self, pages: _Pages, span: Span, symbol: str, order_id: str | None) -> list[FillRow]:
+        """Turn the pages of `fillHistory`, whose end is fixed, so that no new execution shifts them."""
+        parameters = {"symbol": symbol, "startTs": str(span.asked_from_ms), "endTs": str(span.asked_to_ms)}
+        if order_id is not None:
+            parameters["orderId"] = order_id
+        page: int | None = 1
+        found: list[FillRow] = []
+        while page is not None:
+            parameters |= {"pageIndex": str(page), "pageSize": str(self._options.page_rows_max)}
+            answer = pages.add(await self._list("/swap/v2/trade/fillHistory", parameters, "fills"))
+            fresh = rows.fill_rows(answer.data)
+            found += fresh
+            total = None if order_id is not None else rows.total_of(answer.data)
+            try:
+                page = spans.next_page(page, len(fresh), self._options.page_rows_max, len(found), total)
+            except ValueError as error:
+                raise VenueError(f"fills: {error}.", retryable=True) from error
+        return [row for row in found if span.holds(row.at_ms) and _of(row, symbol, order_id)]
+
+    async def _old_fills(self, pages: _Pages, span: Span, symbol: str, order_id: str | None) -> list[FillRow]:
+        parameters = {"symbol": symbol, "tradingUnit": "COIN"}
+        if order_id is not None:
+            parameters["orderId"] = order_id
+        found = await self._halved(
+            pages,
+            span,
+            "/swap/v2/trade/allFillOrders",
+            parameters,
+            spans.OLD_ROWS_MAX,
+            rows.fill_rows,
+            names=("startTs", "endTs"),
+            at_ms=_fill_at_ms,
+        )
+        return [row for row in found if _of(row, symbol, order_id)]
+
+    async def _halved(
+        self,
+        pages: _Pages,
+        span: Span,
+        path: str,
+        parameters: Mapping[str, str],
+        limit: int,
+        read: Callable[[object], tuple[Row, ...]],
+        *,
+        names: tuple[str, str] = ("startTime", "endTime"),
+        at_ms: Callable[[Row], int] | None = None,
+    ) -> list[Row]:
+        """Ask for a span, and for its halves where the answer is as long as its limit; always both bounds."""
+        pending = [span]
+        found: list[Row] = []
+        while pending:
+            piece = pending.pop()
+            bounds = {names[0]: str(piece.asked_from_ms), names[1]: str(piece.asked_to_ms), "limit": str(limit)}
+            answer = pages.add(await self._list(path, {**parameters, **bounds}, path.rsplit("/", 1)[1]))
+            fresh = read(answer.data)
+            if len(fresh) >= limit:
+                halves = piece.halves()
+                if halves is None:
+                    raise VenueError(f"{path}: {limit} rows and more within two seconds.")
+                pending += reversed(halves)
+            else:
+                found += fresh if at_ms is None else [row for row in fresh if piece.holds(at_ms(row))]
+        return found
+
+
+def _fill_at_ms(row: FillRow) -> int:
+    return row.at_ms
+
+
+def _of(row: FillRow, symbol: str, order_id: str | None) -> bool:
+    return row.symbol == symbol and order_id in {None, row.order_id}
+
+
+def _orders(data: object) -> tuple[OrderRow, ...]:
+    return rows.order_rows(data)
+
+
+def _forced(kind: str) -> Callable[[object], tuple[OrderRow, ...]]:
+    def read(data: object) -> tuple[OrderRow, ...]:
+        return rows.order_rows(data, kind)
+
+    return read
+
+
+def _orders_report(
+    question: Question, symbol: str | None, asked_us: int, asked_ms: int, found: Iterable[OrderRow]
+) -> OrdersReport:
+    return OrdersReport(question=question, symbol=symbol, asked_us=asked_us, asked_ms=asked_ms, rows=tuple(found))

@@ -1,0 +1,44 @@
+"""What a failed read or write of a journal means, in one sentence that says what to do.
+
+What enters: the path and the exception of SQLite or the operating system. What leaves: an error of our tree.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from typing import Final
+
+from ditad.errors import JournalDamagedError, JournalError
+
+DAMAGE_ADVICE: Final = "stop the daemon, keep a copy of the file, and restore the last `ditad backup` or ask for help"
+FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def explain(path: str, exc: sqlite3.Error | OSError) -> JournalError:
+    """Turn a failure into the error of our tree that says what to do; the caller raises it `from exc`."""
+    if isinstance(exc, OSError):
+        if exc.errno in FULL_ERRNOS:
+            return _full(path)
+        return JournalError(f"{path} cannot be used ({exc.strerror or exc}): check the state folder and its disk")
+    name = getattr(exc, "sqlite_errorname", "") or ""
+    if name == "SQLITE_FULL":
+        return _full(path)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return damaged(path, str(exc))
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return JournalError(f"{path} is locked by another program ({exc}): close it and start the daemon again")
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
+        return JournalError(f"{path} cannot be opened or written ({exc}): check that it exists and who owns it")
+    if name.startswith("SQLITE_IOERR"):
+        return JournalError(f"the disk failed under {path} ({exc}, {name}): check it, then start the daemon again")
+    return JournalError(f"{path} failed ({exc}): run `ditad verify` before going on")
+
+
+def damaged(path: str, what: str) -> JournalDamagedError:
+    """Say that what is stored contradicts itself."""
+    return JournalDamagedError(f"{path} is damaged: {what}; {DAMAGE_ADVICE}")
+
+
+def _full(path: str) -> JournalError:
+    return JournalError(f"the disk is full, {path} takes no more events: free space, then start the daemon again")

@@ -1,0 +1,168 @@
+"""The questions asked of a journal, over whatever connection: the same for the writer's start and for readers.
+
+What enters: `ask`, which runs one statement to its end and gives its rows. What leaves: events, checkpoints, records
+and commits as records. What holds: no statement stays open between two pages, so that nobody who reads slowly keeps
+the write-ahead log from being folded back; the events given have no hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from ditad.events import Event, Raw
+from ditad.journal.failures import damaged
+from ditad.journal.packing import unpack
+from ditad.journal.rows import Archived, Checkpoint, Commit, StoredRecord, event_of, raw_of, record_of
+from ditad.records import RecordType
+
+PAGE_ROWS: Final = 500
+LIMIT_MAX: Final = 10_000
+"""Rows that one question may ask for."""
+
+
+class Ask(Protocol):
+    """Run one statement with its parameters and give all its rows."""
+
+    def __call__(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Raise an error of our tree where the database does not answer."""
+
+
+def meta(ask: Ask) -> dict[str, str]:
+    """Give what the journal says about itself."""
+    return dict(ask("SELECT key, value FROM meta"))
+
+
+def last_n(ask: Ask) -> int:
+    """Give the number of the last event, 0 where there is none."""
+    return int(ask("SELECT coalesce(max(n), 0) FROM events")[0][0])
+
+
+def derived_through(ask: Ask) -> tuple[int, int]:
+    """Give up to which event, and up to which `seq`, what folding led to is stored."""
+    rows = ask("SELECT through_n, last_seq FROM commits ORDER BY through_n DESC LIMIT 1")
+    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+
+
+def events(ask: Ask, from_n: int, to_n: int | None) -> Iterator[Event]:
+    """Give the events from `from_n` to `to_n` (the end where `None`), in order.
+
+    Raises `JournalDamagedError` at a hole or at an event that cannot be read.
+    """
+    due = max(1, from_n)
+    end = 2**63 - 1 if to_n is None else to_n
+    while due <= end:
+        page = ask(
+            "SELECT n, at_us, quiet_us, kind, body, raw_back FROM events WHERE n BETWEEN ? AND ? ORDER BY n LIMIT ?",
+            due,
+            end,
+            PAGE_ROWS,
+        )
+        for row in page:
+            if row[0] != due:
+                raise damaged("the journal", f"event {due} is missing")
+            yield event_of(row)
+            due += 1
+        if len(page) < PAGE_ROWS:
+            return
+
+
+def n_at(ask: Ask, at_us: int) -> int:
+    """Give the number of the last event heard at or before this moment, 0 where there is none (binary search)."""
+    low, high = 0, last_n(ask)
+    while low < high:
+        middle = (low + high + 1) // 2
+        heard = ask("SELECT at_us FROM events WHERE n = ?", middle)
+        if not heard:
+            raise damaged("the journal", f"event {middle} is missing")
+        low, high = (middle, high) if heard[0][0] <= at_us else (low, middle - 1)
+    return low
+
+
+def raw(ask: Ask, n: int) -> Raw | None:
+    """Give what event `n` was made of, `None` where it was made of nothing or that is no longer kept."""
+    rows = ask(
+        "SELECT raw.n, raw.at_us, raw.source, raw.data FROM events JOIN raw ON raw.n = events.n - events.raw_back"
+        " WHERE events.n = ?",
+        n,
+    )
+    return raw_of(rows[0]) if rows else None
+
+
+_CHECKPOINT_BY: Final = {
+    name: (
+        "SELECT n, seq, event_seq, at_us, fold_version, state FROM checkpoints"  # noqa: S608 - four constants
+        f" WHERE {name} <= ?1 AND (?2 IS NULL OR fold_version = ?2) ORDER BY {name} DESC, n DESC LIMIT 1"
+    )
+    for name in ("n", "seq", "event_seq", "at_us")
+}
+
+
+def checkpoint_at_or_before(ask: Ask, by: str, value: int, fold_version: int | None) -> Checkpoint | None:
+    """Give the newest checkpoint whose `by` (n, seq, event_seq, at_us) is not past `value`."""
+    rows = ask(_CHECKPOINT_BY[by], value, fold_version)
+    if not rows:
+        return None
+    n, seq, event_seq, at_us, version, state = rows[0]
+    return Checkpoint(n=n, seq=seq, event_seq=event_seq, at_us=at_us, fold_version=version, state=unpack(state))
+
+
+def current_records(ask: Ask, kind: RecordType, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
+    """Give `(seq, line)` of the records of a type that nothing has superseded, oldest first."""
+    assert 0 < limit <= LIMIT_MAX, f"a page has 1 to {LIMIT_MAX} rows"
+    rows = ask(
+        "SELECT seq, line FROM records WHERE type = ? AND seq > ? AND superseded_by IS NULL ORDER BY seq LIMIT ?",
+        kind.value,
+        after_seq,
+        limit,
+    )
+    return [(seq, unpack(line)) for seq, line in rows]
+
+
+def records_after(ask: Ask, seq: int, limit: int, kind: RecordType | None) -> list[StoredRecord]:
+    """Give the stored records (all but snapshots) after `seq`, superseded ones included, oldest first."""
+    assert 0 < limit <= LIMIT_MAX, f"a page has 1 to {LIMIT_MAX} rows"
+    columns = "SELECT seq, n, type, at_us, key, superseded_by, line FROM records"
+    if kind is None:
+        rows = ask(columns + " WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+    else:
+        rows = ask(columns + " WHERE type = ? AND seq > ? ORDER BY seq LIMIT ?", kind.value, seq, limit)
+    return [record_of(row) for row in rows]
+
+
+def archived(ask: Ask, key: str, up_to_n: int | None) -> Archived | None:
+    """Give what was archived last under a key, at or before event `up_to_n`."""
+    rows = ask(
+        "SELECT key, n, body FROM archive WHERE key = ?1 AND (?2 IS NULL OR n <= ?2) ORDER BY n DESC LIMIT 1",
+        key,
+        up_to_n,
+    )
+    return Archived(key=rows[0][0], n=rows[0][1], body=unpack(rows[0][2])) if rows else None
+
+
+def commits(ask: Ask, after_n: int) -> Iterator[Commit]:
+    """Give what each commit says folding led to, in order, for those that end after event `after_n`."""
+    before = ask(
+        "SELECT through_n, last_seq FROM commits WHERE through_n <= ? ORDER BY through_n DESC LIMIT 1", after_n
+    )
+    through_n, through_seq = before[0] if before else (0, 0)
+    while True:
+        page = ask(
+            "SELECT through_n, last_seq, fold_version, digest, sums FROM commits WHERE through_n > ?"
+            " ORDER BY through_n LIMIT ?",
+            through_n,
+            PAGE_ROWS,
+        )
+        for n, seq, fold_version, digest, sums in page:
+            yield Commit(
+                first_n=through_n + 1,
+                last_n=n,
+                first_seq=through_seq + 1,
+                last_seq=seq,
+                fold_version=fold_version,
+                digest=digest,
+                sums=sums,
+            )
+            through_n, through_seq = n, seq
+        if len(page) < PAGE_ROWS:
+            return
