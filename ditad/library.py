@@ -37,8 +37,9 @@ class EPosition:
 
     def __post_init__(self) -> None:
         """Take numbers in any exact form; raises `ValueError` where a figure is no finite number."""
-        if not isinstance(self.symbol, str) or not self.symbol:
-            raise ValueError(f"symbol: a name is due, got {self.symbol!r}")
+        symbol: object = self.symbol
+        if not isinstance(symbol, str) or not symbol:
+            raise ValueError(f"symbol: a name is due, got {symbol!r}")
         object.__setattr__(self, "qty", number_of(self.qty, "qty"))
         for name in ("entry_price", "mark_price", "unrealized_pnl", "leverage"):
             value = getattr(self, name)

@@ -169,7 +169,7 @@ class _Follower:
         if self.cursor is not None:
             due = self.cursor if bookmark else self.cursor + 1
             if seq > due and not self._types:
-                raise _missing(due, seq - 1)
+                raise _missing(self.cursor + 1, seq if bookmark else seq - 1)
             if seq < due:
                 return bookmark
         self.cursor = seq

@@ -78,7 +78,7 @@ class Asker:
             answer = await self._rest.get("/swap/v3/user/balance", {}, what="balance")
             found = rows.balance_rows(answer.data)
         if self._options.margin_asset not in {row.asset for row in found}:
-            raise Refusal(f"balance: no row for {self._options.margin_asset}")
+            raise Refusal(f"balance: no row for {self._options.margin_asset}; check margin_asset")
         return BalanceReport(asked_us=answer.asked_us, asked_ms=answer.asked_ms, rows=found), answer.raw
 
     async def positions(self) -> tuple[PositionsReport, bytes]:

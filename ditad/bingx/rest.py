@@ -79,6 +79,7 @@ class Rest:
         self._http: aiohttp.ClientSession | None = None
         self._fallback = False
         self.offset_ms = 0
+        self.last_raw = b""  # the last answer to a question, for whoever must refuse it
         self.calls: dict[str, int] = {}
         self.failures: dict[str, int] = {}
 
@@ -122,6 +123,7 @@ class Rest:
 
         async def once() -> Answer:
             answered, asked_us = await self._send("GET", "/openApi" + path, parameters, signed=signed)
+            self.last_raw = answered.body
             data = answer.data_of(answered, what)
             return Answer(data=data, raw=answered.body, asked_us=asked_us, asked_ms=self.venue_ms(asked_us))
 

@@ -23,7 +23,8 @@ Over real sockets::
         ex.books("main"), ex.books_since(since)  # wallet_balance, realized_pnl, fees, positions, …
         ex.cut("main", "cut_abrupt"), ex.expire_key("main", notice=False)
         ex.faults.force("rest_error", 2, code=100410), ex.faults.calm()
-        ex.inject("main", {"e": "MADE_UP"})
+        ex.inject("main", {"e": "MADE_UP"}), ex.inject("main", b"not even gzip")
+        await ex.wait_connected("main")  # until a client listens to the account
         await trade(ex, "main", actions=300, seed=1, pause=0)
 
 Without sockets, under a clock of one's own, `ExchangeCore`::

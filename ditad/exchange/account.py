@@ -83,6 +83,7 @@ class Account:
         self.incomes: deque[Income] = deque(maxlen=HISTORY_MAX)
         self.leverage = dict.fromkeys(around.market.contracts, (spec.leverage, spec.leverage))
         self.margin_type = dict.fromkeys(around.market.contracts, spec.margin_type)
+        self.multi_asset = spec.multi_asset  # an owner may switch it on later
         self._account_event_ms = 0
         self._next_tran_id = FIRST_TRAN_ID
 

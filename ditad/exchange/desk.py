@@ -23,6 +23,7 @@ from ditad.exchange.records import (
     Order,
     OrderStatus,
     OrderType,
+    created_ms_of,
     order_id_at,
 )
 
@@ -57,11 +58,13 @@ class Desk(ExecutingAccount):
         bound: Number | None = None,
         reduce_only: bool = False,
         client_id: str = "",
+        order_id: int | None = None,
     ) -> int:
         """Execute at once, at `price` or in `parts` of (quantity, price), and give the order id.
 
         Without a price the symbol's walk gives one, with some slippage. `one_frame` pushes only the
-        last of several executions, so that the cumulative quantity jumps.
+        last of several executions, so that the cumulative quantity jumps. An `order_id` of the caller's
+        tells a captured story; its creation time must not lie ahead.
         """
         contract = self.around.market.contract(symbol)
         amount = decimal_of(qty)
@@ -86,6 +89,7 @@ class Desk(ExecutingAccount):
             kind=OrderType.MARKET,
             reduce_only=reduce_only,
             client_id=client_id,
+            order_id=order_id,
         )
         for number, (part, part_price) in enumerate(slices, start=1):
             quiet = one_frame and number < len(slices)
@@ -102,6 +106,7 @@ class Desk(ExecutingAccount):
         *,
         reduce_only: bool = False,
         client_id: str = "",
+        order_id: int | None = None,
     ) -> int:
         """Place a resting order, push its NEW frame and give the order id; `fill` executes it."""
         self._check_price(symbol, decimal_of(price))
@@ -114,6 +119,7 @@ class Desk(ExecutingAccount):
             kind=OrderType.LIMIT,
             reduce_only=reduce_only,
             client_id=client_id,
+            order_id=order_id,
         )
         self._tell_order(order)
         return order.order_id
@@ -209,17 +215,21 @@ class Desk(ExecutingAccount):
         kind: OrderType,
         reduce_only: bool = False,
         client_id: str = "",
+        order_id: int | None = None,
         forced: ForcedKind | None = None,
         told: bool = True,
     ) -> Order:
         self._check_qty(symbol, qty)
         self._check_close(symbol, side, position_side, qty)
-        now_ms = self.now_ms()
+        if order_id is None:
+            order_id = order_id_at(self.now_ms(), next(self.around.order_sequence))
+        elif order_id in self.orders or created_ms_of(order_id) > self.now_ms():
+            raise VenueError(f"order id {order_id} is in use, or of the future: leave it out to mint one")
         long, short = self.leverage[symbol]
         self._forget_old_orders()
         return self._keep(
             Order(
-                order_id=order_id_at(now_ms, next(self.around.order_sequence)),
+                order_id=order_id,
                 symbol=symbol,
                 side=side,
                 position_side=position_side,
@@ -228,8 +238,8 @@ class Desk(ExecutingAccount):
                 price=price,
                 client_id=client_id,
                 leverage=short if position_side is PositionSide.SHORT else long,
-                created_ms=now_ms,
-                updated_ms=now_ms,
+                created_ms=created_ms_of(order_id),
+                updated_ms=self.now_ms(),
                 reduce_only=reduce_only,
                 forced=forced,
                 told=told,

@@ -175,7 +175,7 @@ def dual_side(asked: Asked) -> Payload:
 
 def asset_mode(asked: Asked) -> Payload:
     """`swap/v1/trade/assetMode`."""
-    multi = asked.owner.spec.multi_asset
+    multi = asked.owner.multi_asset
     return {"assetMode": "multiAssetsMode" if multi else "singleAssetMode"}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
@@ -37,6 +37,11 @@ SHUTDOWN_S_MAX: Final = 0.5
 HANDSHAKE_REFUSED: Final = 401
 
 
+def wall_ms() -> int:
+    """Read the machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
 class SimulatedExchange:
     """A BingX-compatible exchange for tests, the demo and `ditad exchange`; an async context manager."""
 
@@ -52,13 +57,17 @@ class SimulatedExchange:
         timing: Timing | None = None,
         limit: RateLimit | None = None,
         key_life_ms: int = KEY_LIFE_MS,
+        clock: Callable[[], int] = wall_ms,
     ) -> None:
-        """Prepare the exchange; `port` 0 takes a free one when it is entered."""
+        """Prepare the exchange; `port` 0 takes a free one when it is entered.
+
+        `clock` gives milliseconds since 1970 and may live in another year, as long as it runs.
+        """
         if isinstance(faults, FaultSpec):
             faults = Faults(faults, seed=seed)
         self.core = ExchangeCore(
             seed=seed,
-            clock=_wall_ms,
+            clock=clock,
             accounts=accounts,
             contracts=contracts,
             dialect=dialect,
@@ -173,8 +182,8 @@ class SimulatedExchange:
             self._connected.clear()
             await self._connected.wait()
 
-    def inject(self, account: str, payload: Payload) -> None:
-        """Send a payload of the caller's making, for frames that no story produces."""
+    def inject(self, account: str, payload: Payload | bytes) -> None:
+        """Send what no story produces: a payload as gzip JSON, bytes as they are in one binary frame."""
         self.core.streams.inject(account, payload)
         self.flush()
 
@@ -282,7 +291,3 @@ class _Socket:
                 self.abort()
             else:
                 await self.ws.close(code=act.code)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -112,7 +112,7 @@ class Streams:
         self._timing = timing
         self._clock = clock
         self._streams: dict[int, _Stream] = {}
-        self._waiting: list[tuple[int, int, int, Payload | Close | Freeze]] = []
+        self._waiting: list[tuple[int, int, int, Payload | bytes | Close | Freeze]] = []
         self._number = 0
         self._mark_due_ms = clock()
 
@@ -180,8 +180,8 @@ class Streams:
         """Count the streams of an account, or the market streams."""
         return sum(self._owner(s) == account for s in self._streams.values())
 
-    def inject(self, account: str, payload: Payload) -> None:
-        """Send a payload of the caller's making on every private stream of an account."""
+    def inject(self, account: str, payload: Payload | bytes) -> None:
+        """Send a payload of the caller's making on every private stream of an account; bytes go as they are."""
         for number, stream in self._streams.items():
             if stream.key is not None and self._owner(stream) == account:
                 self._wait(number, self._clock(), payload)
@@ -198,8 +198,9 @@ class Streams:
             stream = self._streams.get(number)
             if stream is None or stream.frozen:
                 continue
-            if isinstance(what, dict):
-                acts.append(Send(stream=number, data=encoded(what)))
+            if isinstance(what, dict | bytes):
+                data = what if isinstance(what, bytes) else encoded(what)
+                acts.append(Send(stream=number, data=data))
                 continue
             acts.append(what)
             stream.frozen = isinstance(what, Freeze)
@@ -315,7 +316,7 @@ class Streams:
     def _owner(self, stream: _Stream) -> str | None:
         return None if stream.key is None else self._keys.owner(stream.key)
 
-    def _wait(self, number: int, due_ms: int, what: Payload | Close | Freeze) -> None:
+    def _wait(self, number: int, due_ms: int, what: Payload | bytes | Close | Freeze) -> None:
         if len(self._waiting) >= WAITING_MAX:
             what = Close(stream=number, code=CODE_ABNORMAL)
         self._number += 1
