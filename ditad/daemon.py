@@ -16,7 +16,8 @@ from pathlib import Path
 import structlog
 
 from ditad import __version__
-from ditad.api.server import SocketOptions, SocketServer
+from ditad.api.listening import listen_at
+from ditad.api.server import ApiServer
 from ditad.clock import Clock, SystemClock
 from ditad.config import Settings, credentials, load
 from ditad.errors import DitadError, SettingsError
@@ -89,20 +90,18 @@ class Daemon:
     async def run(self) -> None:
         """Serve until `stop`; raises `JournalError` where a journal failed, after everything else was ended."""
         self._log.info("daemon.started", version=__version__, accounts=list(self._services), pid=os.getpid())
-        options = SocketOptions(
-            path=self.settings.daemon.socket,
-            mode=self.settings.daemon.socket_mode,
-            group=self.settings.daemon.socket_group,
-            admin_uids=frozenset(self.settings.daemon.admin_uids),
-        )
+        daemon = self.settings.daemon
+        server = ApiServer(self, admin_uids=frozenset(daemon.admin_uids))
         try:
-            async with SocketServer(self, options):
-                self._log.info("daemon.ready", socket=str(self.settings.daemon.socket))
-                await self._serve()
+            await server.start(listen_at(daemon.socket, mode=daemon.socket_mode, group=daemon.socket_group))
+            self._log.info("daemon.ready", socket=str(daemon.socket))
+            await self._serve()
         except BaseException:
             for service in self._services.values():
                 service.abandon()
             raise
+        finally:
+            await server.stop()
         self._log.info("daemon.stopping")
         for service in self._services.values():
             await service.close()

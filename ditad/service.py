@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from structlog.typing import FilteringBoundLogger
 
 from ditad import history
 from ditad.api.doors import UnavailableError
@@ -29,7 +30,7 @@ from ditad.journal import Journal, Reader
 from ditad.pipeline import Pipeline
 from ditad.projection import Projection
 from ditad.records import Record, RecordType
-from ditad.reporting import Log, Reporter
+from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
 
 HUB_RECORDS_MAX = 8_192
@@ -54,7 +55,7 @@ class AccountService:
         credentials: tuple[str, str],
         folder: Path,
         clock: Clock,
-        log: Log,
+        log: FilteringBoundLogger,
     ) -> None:
         self.settings = settings
         self.refusal = ""
