@@ -227,7 +227,11 @@ def _told(reading: Reading) -> tuple[object, ...]:
 
 
 def _merge(old: Reading, new: Reading) -> tuple[Reading, str]:
-    """Fill what was unknown; what was known stays, and a difference beyond rounding is named."""
+    """Fill what was unknown; what was known stays, and a difference beyond rounding is named.
+
+    A frame that comes without an execution (an amendment, say) tells zeros at a `z` that is known: 0 says nothing
+    against a figure, and a figure takes the place of 0, whichever came first.
+    """
     contradiction = ""
     if old.average_price is not None and new.average_price is not None:
         slack = add(half_step(old.average_price), half_step(new.average_price))
@@ -235,19 +239,26 @@ def _merge(old: Reading, new: Reading) -> tuple[Reading, str]:
             contradiction = f"average price {new.average_price} at z={new.z}, was {old.average_price}"
     for name in ("fee", "realized_pnl", "last_quantity", "last_price"):
         before, after = getattr(old, name), getattr(new, name)
-        if before is not None and after is not None and before != after:
+        if before and after and before != after:
             contradiction = f"{name} {after} at z={new.z}, was {before}"
     return replace(
         old,
         average_price=new.average_price if old.average_price is None else old.average_price,
-        fee=new.fee if old.fee is None else old.fee,
+        fee=_told_first(old.fee, new.fee),
         fee_asset=new.fee_asset if old.fee_asset is None else old.fee_asset,
-        realized_pnl=new.realized_pnl if old.realized_pnl is None else old.realized_pnl,
-        last_quantity=new.last_quantity if old.last_quantity is None else old.last_quantity,
-        last_price=new.last_price if old.last_price is None else old.last_price,
+        realized_pnl=_told_first(old.realized_pnl, new.realized_pnl),
+        last_quantity=_told_first(old.last_quantity, new.last_quantity),
+        last_price=_told_first(old.last_price, new.last_price),
         trade_id=new.trade_id if old.trade_id is None else old.trade_id,
         sources=old.sources if new.sources[0] in old.sources else (*old.sources, *new.sources),
     ), contradiction
+
+
+def _told_first(before: Decimal | None, after: Decimal | None) -> Decimal | None:
+    """Keep the first figure that is not 0, else 0 if anybody told it."""
+    if before or after is None:
+        return before
+    return after
 
 
 def hear_rows(order: Order, rows: Iterable[FillRow]) -> bool:

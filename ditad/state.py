@@ -154,10 +154,13 @@ class Round:
 
 @dataclass(slots=True, kw_only=True)
 class MarginSeen:
-    """K's margin on both bases at the moment of the last margin report, and what that report said."""
+    """K's margin on both bases at the moment of the last margin report, and what that report said.
+
+    `at_mark` holds a figure for each mark that may have been the exchange's at that moment.
+    """
 
     at_entry: Decimal | None
-    at_mark: Decimal | None
+    at_mark: list[Decimal]
     stated: Decimal
 
 

@@ -21,7 +21,7 @@ from ditad.events import (
     PositionsReport,
 )
 from ditad.fills import position_key
-from ditad.money import ZERO, add, mul, ratio
+from ditad.money import ZERO, add, mul, ratio, sub
 from ditad.settle import Twins, settle_at
 from ditad.settle import state as state_value
 from ditad.state import Figure, MarginSeen, MarkSeen, State, StatedPosition
@@ -104,20 +104,22 @@ def fold_balance_report(turn: Turn, report: BalanceReport) -> None:
                 figure = Figure(value=value, event_ms=report.asked_ms, at_us=turn.event.at_us, source="report")
                 setattr(stated, name, figure)
         if row.used_margin is not None:
-            state.margin = MarginSeen(
-                at_entry=_margin(state, at_mark=False), at_mark=_margin(state, at_mark=True), stated=row.used_margin
-            )
-            _decide_margin_basis(turn, state.margin)
+            state.margin = MarginSeen(at_entry=_margin_at_entry(state), at_mark=[], stated=row.used_margin)
+            _value_margin(turn, state.margin)
         stated.balance_asked_us, stated.balance_asked_ms = report.asked_us, report.asked_ms
         turn.changed = True
 
 
-def _decide_margin_basis(turn: Turn, seen: MarginSeen) -> None:
+def _value_margin(turn: Turn, seen: MarginSeen) -> None:
+    """Value K's margin at the marks known now, and decide which basis the exchange uses once only one fits."""
+    state = turn.state
+    for stated_marks in (False, True):
+        figure = _margin_at_mark(state, stated_marks=stated_marks)
+        if figure is not None and figure not in seen.at_mark:
+            seen.at_mark.append(figure)
     epsilon = turn.settings.capital_epsilon
-    if seen.at_entry is None or seen.at_mark is None or abs(seen.at_entry - seen.at_mark) <= epsilon * 2:
-        return
-    fits_entry = abs(seen.at_entry - seen.stated) <= epsilon
-    fits_mark = abs(seen.at_mark - seen.stated) <= epsilon
+    fits_entry = seen.at_entry is not None and abs(sub(seen.at_entry, seen.stated)) <= epsilon
+    fits_mark = any(abs(sub(figure, seen.stated)) <= epsilon for figure in seen.at_mark)
     if fits_entry != fits_mark:
         basis = "entry" if fits_entry else "mark"
         turn.decide("margin_basis", basis, f"used margin {seen.stated} fits this basis alone")
@@ -138,6 +140,8 @@ def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
     for key in sorted(known - named):
         if stated.positions_push_us.get(key, 0) <= report.asked_us:
             _state_flat(turn, key, report)
+    if state.margin is not None and state.margin.at_entry == _margin_at_entry(state):
+        _value_margin(turn, state.margin)
     stated.positions_us = turn.event.at_us
     stated.positions_asked_us, stated.positions_asked_ms = report.asked_us, report.asked_ms
     turn.changed = True
@@ -233,17 +237,35 @@ def leverage_of(state: State, key: str, quantity: Decimal) -> Decimal | None:
     return stated.leverage if stated is not None and stated.leverage else None
 
 
-def _margin(state: State, *, at_mark: bool) -> Decimal | None:
-    """Add up K's margin in use on one basis; `None` if a leverage, entry or mark is not known."""
+def _margin_at_entry(state: State) -> Decimal | None:
+    """Add up K's margin in use at its entries; `None` if a leverage or entry is not known."""
     total = ZERO
     for key, position in state.positions.items():
         run = position.run
         if not run.quantity:
             continue
         leverage = leverage_of(state, key, run.quantity)
-        mark = mark_of(state, position.symbol)
-        if leverage is None or run.uncertain or (at_mark and mark is None):
+        if leverage is None or run.uncertain:
             return None
-        notional = mul(abs(run.quantity), mark.price) if at_mark and mark is not None else run.cost
-        total = add(total, ratio(notional, leverage))
+        total = add(total, ratio(run.cost, leverage))
+    return total
+
+
+def _margin_at_mark(state: State, *, stated_marks: bool) -> Decimal | None:
+    """Add up K's margin in use at the stream's marks or at those the positions report states; `None` if one lacks."""
+    total = ZERO
+    for key, position in state.positions.items():
+        quantity = position.run.quantity
+        if not quantity:
+            continue
+        leverage = leverage_of(state, key, quantity)
+        if stated_marks:
+            stated = state.stated.positions.get(key)
+            mark = stated.mark_price if stated is not None else None
+        else:
+            seen = mark_of(state, position.symbol)
+            mark = seen.price if seen is not None else None
+        if leverage is None or mark is None:
+            return None
+        total = add(total, ratio(mul(abs(quantity), mark), leverage))
     return total

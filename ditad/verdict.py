@@ -258,11 +258,9 @@ def _margin_finding(state: State, turn: Turn) -> Finding | None:
     seen = state.margin
     assert seen is not None, "asked for only when a report stated the margin"
     basis = state.decisions.get("margin_basis")
-    candidates = [
-        figure
-        for name, figure in (("entry", seen.at_entry), ("mark", seen.at_mark))
-        if figure is not None and basis in {None, name}
-    ]
+    candidates = list(seen.at_mark) if basis in {None, "mark"} else []
+    if seen.at_entry is not None and basis in {None, "entry"}:
+        candidates.append(seen.at_entry)
     if not candidates:
         return None
     best = min(candidates, key=lambda figure: abs(sub(figure, seen.stated)))
