@@ -418,7 +418,11 @@ class Story:
         )
 
     def audit_done(
-        self, *, asked_us: int | None = None, questions: tuple[Question, ...] = ALL_QUESTIONS, failed: tuple[str, ...] = ()
+        self,
+        *,
+        asked_us: int | None = None,
+        questions: tuple[Question, ...] = ALL_QUESTIONS,
+        failed: tuple[str, ...] = (),
     ) -> None:
         """Tell that a round of questions, asked since `asked_us` (default: just now), is over."""
         self.tell(
