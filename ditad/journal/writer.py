@@ -54,6 +54,7 @@ class Journal:
         sums = self._ask("SELECT sums FROM commits WHERE sums IS NOT NULL ORDER BY through_n DESC LIMIT 1")
         self._sums: bytes | None = sums[0][0] if sums else None
         self._acknowledged_n = self._last_n
+        self._files = (str(path), f"{path}-wal")
         self._identities = self._identify()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"journal-{path.stem}")
 
@@ -191,14 +192,10 @@ class Journal:
 
     @contextmanager
     def _one_transaction(self) -> Iterator[None]:
-        """Commit what the block did, or undo it; after any failure the journal takes nothing more."""
+        """Commit what the block did. After any failure the journal takes nothing more, and closing it undoes the rest."""
         with self._stopping_at_failure():
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._undo()
-                raise
+            yield
+            self._connection.execute("COMMIT")
             self._check_still_there()
 
     @contextmanager
@@ -214,14 +211,6 @@ class Journal:
         except BaseException as exc:
             self._failure = str(exc) or type(exc).__name__
             raise
-
-    def _undo(self) -> None:
-        """Take back a transaction that failed; what cannot be taken back was not made durable, and is gone at reopen."""
-        if self._connection.in_transaction:
-            try:
-                self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                self._failure = "a transaction could not be undone"
 
     def _confirm(self, known: tuple[Record, ...], fold_version: int) -> None:
         """Check that records handed on again are those stored; what another fold version published stays as it is."""
@@ -301,11 +290,8 @@ class Journal:
 
     # ---- the file -----------------------------------------------------------------------------------------------
 
-    def _files(self) -> tuple[Path, Path]:
-        return self.path, self.path.with_name(self.path.name + "-wal")
-
     def _identify(self) -> list[tuple[int, int]]:
-        return [(stat.st_dev, stat.st_ino) for stat in map(os.stat, self._files())]
+        return [(stat.st_dev, stat.st_ino) for stat in map(os.stat, self._files)]
 
     def _check_still_there(self) -> None:
         """Notice that the files were taken away or exchanged, for SQLite would go on writing into nothing."""
