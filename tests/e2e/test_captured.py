@@ -72,11 +72,14 @@ KNOWN_ROWS = [
     fill_row("1641061451231662080", "0.0003", "28396.5", "-0.004259", "2023-03-29T12:55:14Z"),
     fill_row("1641065570621198336", "0.0001", "28495", "-0.001425", "2023-03-29T13:11:36Z"),
 ]
-MISSING_MS = 1_680_094_516_000
-"""When the missing fill may have been: after the first pair, before the second."""
+BETWEEN_MS = 1_680_095_496_300
+"""A moment after the second pair."""
+
+MISSING_MS = 1_680_095_496_000
+"""When the missing fill may have been."""
 
 MISSING_ID = str(((MISSING_MS - 1_288_834_974_657) << 22) | 7)
-MISSING_ROW = fill_row(MISSING_ID, "0.0002", "28455.2", "-0.002846", "2023-03-29T12:55:16Z")
+MISSING_ROW = fill_row(MISSING_ID, "0.0002", "28455.2", "-0.002846", "2023-03-29T13:11:36Z")
 MISSING_ORDER = {
     "order": {
         "symbol": "BTC-USDT",
@@ -96,16 +99,27 @@ MISSING_ORDER = {
         "updateTime": MISSING_MS,
     }
 }
-EXACT_FEE = {
-    "symbol": "BTC-USDT",
-    "incomeType": "TRADING_FEE",
-    "income": "-0.00284552",
-    "asset": "USDT",
-    "info": "",
-    "time": MISSING_MS,
-    "tranId": "7700000001",
-    "tradeId": MISSING_ROW["tradeId"],
-}
+
+
+def fee_row(amount: str, tran_id: str, at_ms: int) -> dict[str, Any]:
+    """Make a synthetic income row that restates a fill's fee exactly."""
+    return {
+        "symbol": "BTC-USDT",
+        "incomeType": "TRADING_FEE",
+        "income": amount,
+        "asset": "USDT",
+        "info": "",
+        "time": at_ms,
+        "tranId": tran_id,
+        "tradeId": "",
+    }
+
+
+EXACT_FEES = [
+    fee_row("-0.00425947", "7700000001", 1_680_094_514_000),
+    fee_row("-0.00142475", "7700000002", 1_680_095_496_000),
+    fee_row("-0.00284552", "7700000003", MISSING_MS),
+]
 
 
 def states(venue: ScriptedVenue, wallet: str, qty: str, entry: str) -> None:
@@ -136,6 +150,7 @@ async def feed_pairs(venue: ScriptedVenue, daemon: Running, *, order_first: bool
         await venue.send(frame(name))
     first = await daemon.until(lambda seen: seen["k"]["open_positions"] == 1 and seen["e"]["positions"])
     first = await daemon.until(lambda seen: seen["k"]["capital_raw"] == seen["e"]["wallet_balance"] == "3.9955619")
+    venue.at(BETWEEN_MS)
     for name in SECOND if order_first else SECOND[::-1]:
         await venue.send(frame(name))
     return first
@@ -185,7 +200,7 @@ async def test_the_first_pair_reconciles_and_the_second_is_never_smoothed_over(
 
             venue.answers["/swap/v2/trade/fillHistory"] = {"fill_history_orders": [*KNOWN_ROWS, MISSING_ROW]}
             venue.answers["/swap/v2/trade/order"] = MISSING_ORDER
-            venue.answers["/swap/v2/user/income"] = {"list": [EXACT_FEE]}
+            venue.answers["/swap/v2/user/income"] = {"list": EXACT_FEES}
             daemon.daemon.accounts["main"].feed.request_audit()
             healed = await daemon.now(
                 lambda seen: seen["reconcile"]["deltas"]["capital_vs_wallet"] == "0" and not seen["k"]["precision"]

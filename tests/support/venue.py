@@ -21,6 +21,8 @@ Answer = Mapping[str, Any] | bytes | int | None
 
 PREFIX = "/openApi"
 KEY = "a" * 64
+PING_S = 2.0
+RECV_WINDOW_MS = 5_000
 
 
 class ScriptedVenue:
@@ -31,6 +33,7 @@ class ScriptedVenue:
         self._runner: web.AppRunner | None = None
         self._sockets: set[web.WebSocketResponse] = set()
         self._connected = asyncio.Event()
+        self._heart: asyncio.Task[None] | None = None
         self.port = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.refused_keys: dict[str, int] = {}
@@ -74,6 +77,10 @@ class ScriptedVenue:
             }
         }
 
+    def at(self, at_ms: int) -> None:
+        """Move the exchange's clock; signed requests that are off by more than their window are refused (100421)."""
+        self._offset_ms = at_ms - time.time_ns() // 1_000_000
+
     @property
     def rest_url(self) -> str:
         """Give the base URL of the REST side."""
@@ -98,9 +105,22 @@ class ScriptedVenue:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self._heart = asyncio.get_running_loop().create_task(self._beat())
         return self
 
+    async def _beat(self) -> None:
+        """Ping every few seconds, as the exchange does (bingx.md §3), until the venue is left."""
+        while True:
+            try:
+                async with asyncio.timeout(PING_S):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                for socket in self._sockets:
+                    await socket.send_bytes(gzip.compress(b"Ping"))
+
     async def __aexit__(self, *_: object) -> None:
+        assert self._heart is not None
+        self._heart.cancel()
         for socket in list(self._sockets):
             await socket.close()
         assert self._runner is not None
@@ -134,6 +154,9 @@ class ScriptedVenue:
         refused = self.refused_keys.get(request.headers.get("X-BX-APIKEY", ""))
         if path == "/swap/v2/server/time":
             return self._json({"code": 0, "msg": "", "data": {"serverTime": self.now_ms}})
+        stamp = request.query.get("timestamp")
+        if stamp is not None and abs(int(stamp) - self.now_ms) > RECV_WINDOW_MS:
+            return self._json({"code": 100421, "msg": "timestamp is outside the recvWindow", "data": {}})
         if refused is not None:
             return self._json({"code": refused, "msg": "synthetic refusal", "data": {}})
         if path == "/user/auth/userDataStream":
