@@ -6,14 +6,12 @@ than the one seen commission, the position by more than the one seen fill. What 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.running import Running, account_settings, running, settings_file, short_folder
+from tests.support.running import Running, account_settings, running, settings_file
 from tests.support.venue import ScriptedVenue
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
@@ -36,14 +34,6 @@ requests_per_s = 10
 [account.stream]
 marks = false
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Give a private folder with a short path."""
-    made = short_folder()
-    yield made
-    shutil.rmtree(made)
 
 
 def frame(name: str) -> bytes:
