@@ -7,6 +7,7 @@ error is a `Problem`. What holds: nothing is answered that the door did not say;
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ditad.api import bodies
@@ -93,7 +94,7 @@ async def _answer_to(daemon: DaemonDoor, request: Answered) -> bytes:
         case PageRequest(page=page):
             return _page(daemon, page)
         case ReadyRequest(account=name):
-            return _ready({name: account_of(daemon, name).not_ready()}, flat=True)
+            return _ready({account_of(daemon, name).name: _unready(daemon, name)}, flat=True)
         case SnapshotRequest(account=name):
             return await _snapshot(account_of(daemon, name), request)
         case PositionsRequest(account=name, after_seq=after_seq):
@@ -107,8 +108,7 @@ def _page(daemon: DaemonDoor, page: Page) -> bytes:
         case Page.LIVEZ:
             return answer({"live": True})
         case Page.READYZ:
-            refused = {name: (f"not served: {remedy}",) for name, remedy in daemon.refused().items()}
-            return _ready({name: door.not_ready() for name, door in daemon.accounts.items()} | refused, flat=False)
+            return _ready({name: _unready(daemon, name) for name in _names(daemon)}, flat=False)
         case Page.METRICS:
             return daemon.metrics()
         case Page.VERSION:
@@ -129,33 +129,34 @@ def _ready(reasons: dict[str, tuple[str, ...]], *, flat: bool) -> bytes:
     return answer({"ready": True, "reasons": []} if flat else {"ready": True, "reasons": [], "accounts": {}})
 
 
+def _names(daemon: DaemonDoor) -> list[str]:
+    return [*daemon.accounts, *(name for name in daemon.refused() if name not in daemon.accounts)]
+
+
+def _unready(daemon: DaemonDoor, name: str) -> tuple[str, ...]:
+    """Say why an account is not ready; one that is refused never is, whatever else is known of it."""
+    door, remedy = daemon.accounts.get(name), daemon.refused().get(name)
+    reasons = () if door is None else door.not_ready()
+    return reasons or (() if remedy is None else (f"not served: {remedy}",))
+
+
 def _accounts(daemon: DaemonDoor) -> list[dict[str, Any]]:
-    served = [
-        {
-            "account": name,
-            "served": True,
-            "ready": not door.not_ready(),
-            "reasons": list(door.not_ready()),
-            "what_to_do": None,
-            "seq": door.hub.newest_seq,
-            "verdict": dict(door.verdict()),
-        }
-        for name, door in daemon.accounts.items()
-    ]
-    refused = [
-        {
-            "account": name,
-            "served": False,
-            "ready": False,
-            "reasons": ["not served"],
-            "what_to_do": remedy,
-            "seq": 0,
-            "verdict": {"status": "UNKNOWN"},
-        }
-        for name, remedy in daemon.refused().items()
-        if name not in daemon.accounts
-    ]
-    return [*served, *refused]
+    refused = daemon.refused()
+    return [_account(name, daemon.accounts.get(name), _unready(daemon, name), refused) for name in _names(daemon)]
+
+
+def _account(
+    name: str, door: AccountDoor | None, reasons: tuple[str, ...], refused: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "account": name,
+        "served": name not in refused,
+        "ready": not reasons,
+        "reasons": list(reasons),
+        "what_to_do": refused.get(name),
+        "seq": 0 if door is None else door.hub.newest_seq,
+        "verdict": {"status": "UNKNOWN"} if door is None else dict(door.verdict()),
+    }
 
 
 async def _snapshot(door: AccountDoor, request: SnapshotRequest) -> bytes:

@@ -14,6 +14,7 @@ from typing import Final
 from ditad.api.answers import ErrorCode, Problem, snapshot_line
 from ditad.api.doors import AccountDoor, GoneError
 from ditad.api.routes import EventsRequest
+from ditad.errors import DitadError
 from ditad.hub import BATCH_BYTES_MAX, Subscription, dropped_line
 from ditad.records import Record
 
@@ -123,6 +124,13 @@ class Feed:
         self._history = self._door.history(self.cursor)
         return self._history
 
+    async def _next(self, history: AsyncIterator[Record]) -> Record | None:
+        """Give the next record of history; one that fails ends it, and the reader learns why when it asks again."""
+        try:
+            return await self._step(history)
+        except (DitadError, TimeoutError):
+            return None
+
     async def _step(self, history: AsyncIterator[Record]) -> Record | None:
         async with asyncio.timeout(HISTORY_STEP_S_MAX):
             return await anext(history, None)
@@ -130,7 +138,7 @@ class Feed:
     async def _from_history(self) -> AsyncIterator[bytes]:
         """Give the journal's records until the ring has the next one, or they end."""
         history = self._history or self._start_history()
-        record = self._first or await self._step(history)
+        record = self._first or await self._next(history)
         self._first = None
         lines: list[bytes] = []
         size = 0
@@ -148,7 +156,7 @@ class Feed:
             if size >= BATCH_BYTES_MAX:
                 yield b"\n".join([*lines, b""])
                 lines, size = [], 0
-            record = await self._step(history)
+            record = await self._next(history)
         await self.close()
         if lines:
             yield b"\n".join([*lines, b""])

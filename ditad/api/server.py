@@ -21,7 +21,7 @@ from ditad.api.feed import Feed
 from ditad.api.listening import Listener
 from ditad.api.rate import RateLimit
 from ditad.api.routes import ChangeRequest, EventsRequest, Page, PageRequest, parse
-from ditad.api.streaming import finish, stream
+from ditad.api.streaming import send, stream
 from ditad.errors import DitadError
 
 CONNECTIONS_MAX: Final = 128
@@ -31,6 +31,9 @@ LINE_BYTES_MAX: Final = 4_096
 HEADERS_MAX: Final = 64
 IDLE_S_MAX: Final = 30.0
 """A connection that says nothing, or never ends its headers, is closed after this."""
+
+FULL_S_MAX: Final = 1.0
+"""A connection too many has this long to ask, so that it can be told."""
 
 STOP_S_MAX: Final = 1.0
 """Requests under way may end within this when the server stops."""
@@ -49,21 +52,22 @@ class ApiServer:
         daemon: DaemonDoor,
         *,
         admin_uids: frozenset[int],
-        rate: RateLimit | None = None,
         connections_max: int = CONNECTIONS_MAX,
+        rate: RateLimit | None = None,
     ) -> None:
-        """`admin_uids` may audit and adopt, by peer credentials."""
+        """Prepare; `admin_uids` may audit and adopt, by peer credentials."""
         self._daemon = daemon
         self._admin_uids = admin_uids
-        self._rate = rate or RateLimit()
         self._connections_max = connections_max
+        self._rate = rate or RateLimit()
         self._runner: web.ServerRunner | None = None
         self._listener: Listener | None = None
         self._feeds: set[Feed] = set()
 
     async def start(self, listener: Listener) -> None:
-        """Answer whoever connects to the listener, which from now on is this server's to close."""
-        assert self._runner is None, "started twice"
+        """Answer whoever connects to the listener, which is from now on this server's to close."""
+        assert self._listener is None, "a server is started once"
+        self._listener = listener
         server = _Server(
             self._handle,
             connections_max=self._connections_max,
@@ -76,7 +80,6 @@ class ApiServer:
             auto_decompress=False,  # a body is small; one that inflates is not
             lingering_time=0,
         )
-        self._listener = listener
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_S_MAX)
         await self._runner.setup()
         await web.SockSite(self._runner, listener.socket).start()
@@ -85,12 +88,13 @@ class ApiServer:
         """End every stream after the batch it is sending, let answers end, close, remove the socket's file."""
         for feed in tuple(self._feeds):
             feed.end()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        try:
+            if self._runner is not None:
+                await self._runner.cleanup()
+        finally:
+            if self._listener is not None:
+                self._listener.close()
+            self._runner = self._listener = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -187,9 +191,7 @@ def error_response(problem: Problem) -> web.Response:
 
 
 async def _sent(response: web.Response, request: web.BaseRequest) -> web.StreamResponse:
-    """Send an answer whole; a peer that does not take it in time is cut off."""
-    await response.prepare(request)
-    await finish(response, request)
+    await send(response, request)
     return response
 
 
@@ -212,6 +214,8 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what the HTTP parser refused, and what is our own fault, which is logged with its traceback."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the peer left, there is nobody to answer
         if status >= 500:
             self.log_exception("our own fault in answering %s %s", request.method, request.path, exc_info=exc)
         if request.writer.output_size > 0:
@@ -227,21 +231,42 @@ class _Connection(web.RequestHandler):
 
 
 class _Full(asyncio.Protocol):
-    """One connection too many: told so, and closed."""
+    """One connection too many: told so when it has asked, and closed.
+
+    A unix socket that is closed with unread bytes resets its peer, who then never reads the answer; so it waits for
+    the request, for `FULL_S_MAX`, and beyond twice the bound on connections it does not even do that.
+    """
+
+    def __init__(self, waiting: set[_Full], waiting_max: int) -> None:
+        self._waiting = waiting
+        self._waiting_max = waiting_max
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "a stream socket has a stream transport"
+        if len(self._waiting) >= self._waiting_max:
+            transport.abort()
+            return
+        self._waiting.add(self)
+        self._transport = transport
+        self._timer = asyncio.get_running_loop().call_later(FULL_S_MAX, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        transport, self._transport = self._transport, None
+        if transport is None or not data:
+            return
         body = Problem(ErrorCode.UNAVAILABLE, "too many connections are open: close some, or ask again").body()
-        lines = [
-            "HTTP/1.1 503 Service Unavailable",
-            f"Content-Type: {JSON}",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-            *(f"{name}: {value}" for name, value in _headers().items()),
-            "\r\n",
-        ]
+        head = {"Content-Type": JSON, "Content-Length": str(len(body)), "Connection": "close", **_headers()}
+        lines = ["HTTP/1.1 503 Service Unavailable", *(f"{name}: {value}" for name, value in head.items()), "\r\n"]
         transport.write("\r\n".join(lines).encode() + body)
         transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        assert exc is None or isinstance(exc, OSError), "a connection ends, or its socket fails"
+        self._waiting.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class _Server(web.Server):
@@ -251,8 +276,9 @@ class _Server(web.Server):
         super().__init__(handler)
         self._settings = settings
         self._connections_max = connections_max
+        self._refused: set[_Full] = set()
 
     def __call__(self) -> Any:
         if len(self._connections) >= self._connections_max:
-            return _Full()
+            return _Full(self._refused, self._connections_max)
         return _Connection(self, loop=asyncio.get_running_loop(), **self._settings)

@@ -8,6 +8,7 @@ it is dropped when the ring overtakes it or after `STALL_S_MAX`, and cut off if 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
@@ -26,13 +27,12 @@ STALL_S_MAX: Final = 60.0
 GRACE_S_MAX: Final = 5.0
 """A dropped reader has this long to read that it was."""
 
+TAKE_S_MAX: Final = 30.0
+"""A peer has this long to take an answer."""
+
 CONTENT_TYPE: Final = "application/x-ndjson"
 CURSOR_HEADER: Final = "Ditad-After-Seq"
 """Says after which `seq` the stream begins, so that a reader can resume before it has seen a record."""
-
-
-class Stalled(Exception):
-    """The reader did not take what it was sent."""
 
 
 async def stream(feed: Feed, response: web.StreamResponse, request: web.BaseRequest) -> None:
@@ -44,48 +44,52 @@ async def stream(feed: Feed, response: web.StreamResponse, request: web.BaseRequ
         return
     transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
     await response.prepare(request)
-    try:
+    last = b""
+    # A write that waits for room is never cancelled: aiohttp's writers share one future, and a cancelled one would
+    # end them all. It ends when the reader makes room or when the connection is cut off.
+    async with asyncio.TaskGroup() as writes:
         async for batch in feed.batches():
-            await _send(feed, response, batch)
-    except Stalled:
-        response.force_close()
-        await finish(response, request, feed.drop())
-    else:
-        await finish(response, request)
+            writing = writes.create_task(_written(response.write(batch)))
+            if not await _taken(feed, writing):
+                response.force_close()
+                last = feed.drop()
+                break
+            if not writing.result():
+                return
+        ending = writes.create_task(_written(response.write_eof(last)))
+        await asyncio.wait({ending}, timeout=GRACE_S_MAX)
+        if not ending.done():
+            transport.abort()
 
 
-async def finish(response: web.StreamResponse, request: web.BaseRequest, last: bytes = b"") -> None:
-    """Send the last bytes and end the answer; a peer that does not read them in time is cut off."""
+async def send(response: web.StreamResponse, request: web.BaseRequest) -> None:
+    """Send an answer whole; a peer that does not take it in time is cut off."""
+    await response.prepare(request)
     try:
-        async with asyncio.timeout(GRACE_S_MAX):
-            await response.write_eof(last)
+        async with asyncio.timeout(TAKE_S_MAX):
+            await response.write_eof()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError("the reader did not read the end") from None
+        raise ConnectionResetError("the peer did not read its answer") from None
 
 
-async def _send(feed: Feed, response: web.StreamResponse, batch: bytes) -> None:
-    """Write a batch and wait until the reader makes room; raises `Stalled`, with the batch in the buffer whole."""
+async def _taken(feed: Feed, writing: asyncio.Task[bool]) -> bool:
+    """Wait until the reader makes room for what was written, or has been overtaken, or takes nothing for too long."""
     loop = asyncio.get_running_loop()
     stalled_mono = loop.time() + STALL_S_MAX
-    handle: asyncio.TimerHandle | None = None
+    while True:
+        await asyncio.wait({writing}, timeout=LOOK_S)
+        if writing.done():
+            return True
+        if feed.overtaken or loop.time() >= stalled_mono:
+            return False
+
+
+async def _written(write: Awaitable[None]) -> bool:
+    """Wait for a write; `False` where the reader has left."""
     try:
-        async with asyncio.timeout(None) as limit:
-
-            def look() -> None:
-                nonlocal handle
-                now_mono = loop.time()
-                if feed.overtaken or now_mono >= stalled_mono:
-                    limit.reschedule(now_mono)
-                else:
-                    handle = loop.call_later(LOOK_S, look)
-
-            handle = loop.call_later(LOOK_S, look)
-            try:
-                await response.write(batch)
-            finally:
-                if handle is not None:
-                    handle.cancel()
-    except TimeoutError:
-        raise Stalled from None
+        await write
+    except ConnectionError:
+        return False
+    return True

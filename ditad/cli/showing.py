@@ -1,0 +1,28 @@
+"""The verb `demo`: the product at work without an account.
+
+Enters: for how long, and who reads. Leaves: the demo's exit code, 0 only if all books are equal.
+"""
+
+from __future__ import annotations
+
+import click
+
+from ditad.demo import run_demo
+
+DURATION_S = 10.0
+DURATION_S_MAX = 86_400.0
+
+
+@click.command()
+@click.option(
+    "--duration",
+    type=click.FloatRange(0.1, DURATION_S_MAX),
+    default=DURATION_S,
+    show_default=True,
+    metavar="S",
+    help="Seconds of trading.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def demo(duration: float, as_json: bool) -> int:
+    """Run a simulated exchange and the daemon against it, over real HTTP and websockets on loopback."""
+    return run_demo(duration, as_json)
