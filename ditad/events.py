@@ -438,6 +438,14 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecalled:
+    """An order that had been put out of memory is spoken of again; `record` is what was archived of it, as JSON."""
+
+    order_id: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BotSlot:
     """A position as the bot believes it."""
 
@@ -491,6 +499,7 @@ Body = (
     | PushRejected
     | Tick
     | Decision
+    | OrderRecalled
     | BotSlots
     | BotSettlement
 )
@@ -514,6 +523,7 @@ KINDS: dict[str, type[Body]] = {
     "rejected": PushRejected,
     "tick": Tick,
     "decision": Decision,
+    "recalled": OrderRecalled,
     "bot_slots": BotSlots,
     "bot_settlement": BotSettlement,
 }

@@ -7,8 +7,11 @@ corrects others says which it replaces; what nobody told is listed as unknown, n
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
+from ditad.axis import derive
 from ditad.book import BookFill, Position, Run
 from ditad.events import (
     CoveredOrder,
@@ -23,9 +26,10 @@ from ditad.events import (
     Side,
 )
 from ditad.money import ZERO, add, exact_sum, half_step, mul, plain, plain_or_none, ratio, sub
-from ditad.orders import Order, Piece, derive, hear_rows, order_from
+from ditad.orders import Order, Piece, hear_rows, order_from
 from ditad.orders import hear_push as hear_order_push
 from ditad.records import RecordType, rfc3339_ms
+from ditad.settle import Twins, settle_at
 from ditad.state import UnknownAmount
 from ditad.turn import Turn, baseline_second_ms, capital_raw, owns
 
@@ -34,6 +38,9 @@ SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
 
 SNOWFLAKE_SINCE_MS = 1_514_764_800_000
 """Ids that would lie before 2018 are no such numbers; the exchange did not exist."""
+
+FORCED_TYPES = frozenset({"LIQUIDATION", "ADL"})
+"""Order types of forced closes, whose profit is no fill's and is left out of R2. (account.md §3, Forced closes)"""
 
 
 def created_ms(order_id: str) -> int | None:
@@ -47,9 +54,42 @@ def position_key(turn: Turn, symbol: str, side: PositionSide) -> str:
     return f"{symbol}:{PositionSide.BOTH if turn.state.one_way else side}"
 
 
+def hear_mode(turn: Turn, sides: Iterable[PositionSide]) -> None:
+    """Learn from a side of `BOTH` that the account is in one-way mode: what was kept by side becomes one, signed."""
+    state, both = turn.state, PositionSide.BOTH
+    if state.one_way or both not in sides:
+        return
+    state.one_way = True
+    stated, twins = state.stated.positions, state.quantity_twins
+
+    def open_first(key: str) -> tuple[bool, str]:
+        held = key in state.positions and state.positions[key].run.quantity
+        return not (held or (key in stated and stated[key].quantity)), key
+
+    for key in sorted({*state.positions, *stated}, key=open_first):
+        symbol, _, side = key.rpartition(":")
+        new = f"{symbol}:{both}"
+        if new in state.positions or new in stated:
+            continue
+        sign = Decimal(-1 if side == PositionSide.SHORT else 1)
+        position = state.positions.pop(key, None)
+        if position is not None:
+            base = replace(position.base, quantity=mul(position.base.quantity, sign))
+            state.positions[new] = Position(symbol=symbol, side=both, base=base, tick=position.tick)
+            state.positions[new].change(removed=(), added=position.fills)
+        said = stated.pop(key, None)
+        if said is not None:
+            stated[new] = replace(said, side=both, quantity=mul(said.quantity, sign))
+        twins.pop(key, None)
+        twins[new] = Twins()
+        settle_at(twins[new], stated[new].quantity if said is not None else ZERO)
+    turn.changed = True
+
+
 def fold_order_push(turn: Turn, push: OrderPush) -> None:
     """Fold an order frame: what its `z` proves and nobody covered becomes facts."""
     state = turn.state
+    hear_mode(turn, {push.position_side})
     order = state.orders.get(push.order_id)
     if order is None:
         order = order_from(push)
@@ -143,13 +183,7 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
 
 def _publish_piece(turn: Turn, order: Order, piece: Piece, removed: list[Piece]) -> None:
     replaces = tuple(
-        sorted(
-            {
-                order.numbers[str(old.z1)]
-                for old in removed
-                if old.z0 < piece.z1 and piece.z0 < old.z1 and str(old.z1) in order.numbers
-            }
-        )
+        sorted({order.numbers[str(old.z1)] for old in removed if _overlap(old, piece) and str(old.z1) in order.numbers})
     )
     if piece.fee is None or piece.realized_pnl is None:
         turn.state.unknown[f"fill:{order.order_id}:{piece.z1}"] = UnknownAmount(
@@ -204,11 +238,19 @@ def _change_position(turn: Turn, order: Order, removed: list[Piece], added: list
         contract = state.contracts.get(order.symbol)
         position = Position(symbol=order.symbol, side=side, tick=contract.tick if contract is not None else None)
         state.positions[key] = position
+    booked = {(fill.z0, fill.z1): fill for fill in position.fills if removed and fill.order_id == order.order_id}
+    # What was collapsed into the position's base cannot be taken out again; whatever tells it anew is in there already.
+    collapsed = [piece for piece in removed if (piece.z0, piece.z1) not in booked]
     before = position.run.quantity
     position.change(
-        removed=[_book_fill(order, piece) for piece in removed], added=[_book_fill(order, piece) for piece in added]
+        removed=[booked[piece.z0, piece.z1] for piece in removed if piece not in collapsed],
+        added=[_book_fill(order, piece) for piece in added if not any(_overlap(piece, old) for old in collapsed)],
     )
     turn.move_quantity(key, sub(position.run.quantity, before))
+
+
+def _overlap(left: Piece, right: Piece) -> bool:
+    return left.z0 < right.z1 and right.z0 < left.z1
 
 
 def _book_fill(order: Order, piece: Piece) -> BookFill:
@@ -222,16 +264,28 @@ def _book_fill(order: Order, piece: Piece) -> BookFill:
         quote_slack=piece.quote_slack,
         single=piece.single,
         stated_pnl=piece.realized_pnl,
-        compared=order.forced is None,
+        compared=order.forced is None and order.order_type not in FORCED_TYPES,
         at_ms=piece.at_ms,
         whole_second=piece.whole_second,
     )
 
 
-def _state_last_fill(turn: Turn, pieces: list[Piece]) -> None:
-    if not pieces:
+def _rebook(turn: Turn, order: Order) -> None:
+    """Book an order's pieces again: it turned out to be a forced close, which R2 leaves out."""
+    position = turn.state.positions.get(position_key(turn, order.symbol, order.position_side))
+    if position is None:
         return
-    last, stated = pieces[-1], turn.state.stated
+    booked = [fill for fill in position.fills if fill.order_id == order.order_id]
+    position.change(removed=booked, added=[replace(fill, compared=False) for fill in booked])
+    turn.changed = True
+
+
+def _state_last_fill(turn: Turn, pieces: list[Piece]) -> None:
+    """State the account's latest fill; an earlier one that is learnt or corrected late does not take its place."""
+    stated = turn.state.stated
+    if not pieces or pieces[-1].at_ms < stated.last_fill_ms:
+        return
+    last, stated.last_fill_ms = pieces[-1], pieces[-1].at_ms
     stated.last_fill_price = ratio(last.quote, last.quantity)
     stated.last_fill_quantity = last.quantity
     stated.last_fill_fee = last.fee
@@ -287,6 +341,7 @@ def fold_fills_report(turn: Turn, report: FillsReport) -> None:
     """Lay the rows of a completed question on their orders' axes; rows from before the baseline are no facts."""
     state = turn.state
     assert state.baseline is not None, "facts are folded after a baseline"
+    hear_mode(turn, {row.position_side for row in report.rows})
     if report.order_id is None:
         known = state.round.fills.get(report.symbol)
         state.round.fills[report.symbol] = report.to_ms if known is None else max(known, report.to_ms)
@@ -298,6 +353,7 @@ def fold_fills_report(turn: Turn, report: FillsReport) -> None:
         _fold_rows(turn, order_id, list(grouped))
     if report.order_id is not None and report.order_id in state.orders:
         _release(turn, state.orders[report.order_id])
+    witness_fees(turn)
 
 
 def _fold_rows(turn: Turn, order_id: str, rows: list[FillRow]) -> None:
@@ -323,6 +379,7 @@ def _fold_rows(turn: Turn, order_id: str, rows: list[FillRow]) -> None:
 def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
     """Hear what the exchange says was executed of orders that are known or were asked about."""
     state = turn.state
+    hear_mode(turn, {row.position_side for row in report.rows})
     for row in report.rows:
         order = state.orders.get(row.order_id)
         if order is None:
@@ -333,8 +390,9 @@ def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
                 state.orders[row.order_id] = order
             else:
                 continue
-        if row.forced is not None:
+        if row.forced is not None and order.forced is None:
             order.forced = row.forced
+            _rebook(turn, order)
         if not order.ended:
             order.status = row.status
         if report.question is Question.ORDER:
@@ -344,6 +402,7 @@ def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
             if not order.held:
                 lay(turn, order)
             turn.changed = True
+    witness_fees(turn)
 
 
 def _release(turn: Turn, order: Order) -> None:
@@ -379,6 +438,8 @@ def _opening_of(turn: Turn, order: Order, before: Decimal, through: Decimal) -> 
 def witness_fees(turn: Turn) -> None:
     """Replace rounded fees by what TRADING_FEE rows tell exactly, per symbol and second."""
     state = turn.state
+    if not state.sums.fees_slack or not state.witnesses:
+        return
     rounded: dict[str, list[tuple[Order, Piece]]] = {}
     for order in state.orders.values():
         for piece in order.pieces:

@@ -10,16 +10,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ditad.clock import US_PER_S, Clock
-from ditad.events import Body, Decision, Event, Needs, Raw, SettingsInForce, StreamChanged, StreamState, Tick
+from ditad.events import (
+    Body,
+    Decision,
+    Event,
+    FillsReport,
+    Needs,
+    OrderPush,
+    OrderRecalled,
+    OrdersReport,
+    Raw,
+    SettingsInForce,
+    StreamChanged,
+    StreamState,
+    Tick,
+)
 from ditad.hub import Hub
-from ditad.journal import Checkpoint, Derived, Journal
+from ditad.journal import Archived, Checkpoint, Derived, Journal
 from ditad.projection import Folded, Projection
 from ditad.records import Record, RecordType, rfc3339
 from ditad.reporting import Reporter
@@ -38,6 +52,15 @@ RESTORED_RECORDS_MAX = 4_096
 """Records that a start hands to the hub again, for readers that resume."""
 
 
+def orders_of(body: Body) -> Iterable[str]:
+    """Give the ids of the orders that a body speaks of."""
+    if isinstance(body, OrderPush):
+        return (body.order_id,)
+    if isinstance(body, FillsReport | OrdersReport):
+        return [row.order_id for row in body.rows]
+    return ()
+
+
 @dataclass(slots=True, kw_only=True)
 class _Submission:
     body: Body
@@ -50,13 +73,25 @@ class _Submission:
 class Pipeline:
     """One account's events from arrival to publication; also the sink of its feed."""
 
-    def __init__(self, *, journal: Journal, projection: Projection, hub: Hub, clock: Clock, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        projection: Projection,
+        hub: Hub,
+        clock: Clock,
+        reporter: Reporter,
+        recall: Callable[[str], bytes | None],
+    ) -> None:
+        """`recall` finds what the journal archived of an order, by its id."""
         self.projection = projection
         self.hub = hub
         self.counts: Counter[str] = Counter()
         self._journal = journal
         self._clock = clock
         self._reporter = reporter
+        self._recall = recall
+        self._archived: dict[str, Archived] = {}
         self._queue: deque[_Submission] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -84,6 +119,7 @@ class Pipeline:
             recent.extend(folded.records)
             if event.n > self._journal.derived_n:
                 self._records.extend(folded.records)
+                self._put_away(event, folded)
             self._keep_snapshot(folded.records)
             for decision in folded.decisions:
                 self._pending_decision(decision, journaled)
@@ -180,22 +216,49 @@ class Pipeline:
 
     async def _turn(self, batch: list[_Submission]) -> None:
         """Make a batch durable in one commit, then fold each of its events to the end, then publish."""
-        events = []
-        for place, item in enumerate(batch):
-            events.append(Event(n=self._next_n + place, at_us=item.at_us, heard_us=item.heard_us, body=item.body))
+        events = self._number(batch)
         derived = self._derive(final=False)
-        await self._journal.commit([(event, item.raw) for event, item in zip(events, batch, strict=True)], derived)
-        self._records = []
+        await self._journal.commit(events, derived)
+        self._records, self._archived = [], {}
         self._next_n += len(events)
-        for event in events:
+        for event, _ in events:
             self._publish(event, self.projection.fold(event))
         self._note_needs()
         for item in batch:
             if item.done is not None and not item.done.done():
                 item.done.set_result(None)
 
+    def _number(self, batch: list[_Submission]) -> list[tuple[Event, Raw | None]]:
+        """Give a batch's bodies their numbers, each behind the archived orders that it speaks of."""
+        events: list[tuple[Event, Raw | None]] = []
+        recalled: set[str] = set()
+        for item in batch:
+            bodies: list[tuple[Body, Raw | None]] = [(found, None) for found in self._recalled(item.body, recalled)]
+            for body, raw in [*bodies, (item.body, item.raw)]:
+                n = self._next_n + len(events)
+                events.append((Event(n=n, at_us=item.at_us, heard_us=item.heard_us, body=body), raw))
+        return events
+
+    def _recalled(self, body: Body, already: set[str]) -> list[OrderRecalled]:
+        """Find the archived orders that a body speaks of and that are not in memory."""
+        found = []
+        for order_id in dict.fromkeys(orders_of(body)):
+            if order_id in already or not self.projection.may_be_archived(order_id):
+                continue
+            pending = self._archived.get(order_id)
+            record = pending.body if pending is not None else self._recall(order_id)
+            if record is not None:
+                already.add(order_id)
+                found.append(OrderRecalled(order_id=order_id, record=record.decode()))
+        return found
+
+    def _put_away(self, event: Event, folded: Folded) -> None:
+        for order_id, record in folded.archived:
+            self._archived[order_id] = Archived(key=order_id, n=event.n, body=record)
+
     def _publish(self, event: Event, folded: Folded) -> None:
         self._records.extend(folded.records)
+        self._put_away(event, folded)
         for decision in folded.decisions:
             self._append(decision, at_us=event.at_us, raw=None, done=None)
         if folded.records:
@@ -228,7 +291,12 @@ class Pipeline:
                 state=self.projection.checkpoint(),
             )
             self._last_checkpoint_n = state.n
-        return Derived(records=tuple(self._records), fold_version=FOLD_VERSION, checkpoint=checkpoint, archive=())
+        return Derived(
+            records=tuple(self._records),
+            fold_version=FOLD_VERSION,
+            checkpoint=checkpoint,
+            archive=tuple(self._archived.values()),
+        )
 
     # ---- reading
 

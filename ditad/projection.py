@@ -15,7 +15,7 @@ import orjson
 
 from ditad import cashflows, fills, statements
 from ditad.codec import decode, encode
-from ditad.coverage import answered, close_by_balance, resume, start
+from ditad.coverage import Gap, GapState, answered, close_by_balance, resume, start
 from ditad.events import (
     AccountPush,
     AuditDone,
@@ -34,6 +34,7 @@ from ditad.events import (
     Needs,
     OrderNeed,
     OrderPush,
+    OrderRecalled,
     OrdersReport,
     PositionSide,
     PositionsReport,
@@ -47,8 +48,9 @@ from ditad.events import (
     Tick,
 )
 from ditad.incomes import Incomes, forget
+from ditad.orders import Order
 from ditad.records import Record, RecordType, rfc3339
-from ditad.settle import Twins, settle_at
+from ditad.settle import Standing, Twins, settle_at
 from ditad.slots import clamp
 from ditad.snapshot import gap_body, snapshot_body, valid_until_us
 from ditad.state import Figure, Round, State, Stated, Sums
@@ -56,21 +58,25 @@ from ditad.turn import Turn, capital_raw
 from ditad.verdict import Verdict, answer_inquiries, close_divergence, compare
 
 FORGET_AFTER_MS = 86_400_000
-"""Income identities and closed groups are kept this long behind the watermark: no question reaches further back."""
+"""Closed groups, transfers and witnesses are kept this long behind the watermark: no question reaches further back."""
 
 COLLAPSE_AFTER_MS = 600_000
 """Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
 
-LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED})
+LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED, StreamState.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
-    """What one event led to. `verdict` is `None` when nothing changed."""
+    """What one event led to. `verdict` is `None` when nothing changed.
 
-    records: tuple[Record, ...]
-    decisions: tuple[Decision, ...]
-    verdict: Verdict | None
+    `archived` are orders put out of memory, by their id: they are to be found again when something of them is heard.
+    """
+
+    records: tuple[Record, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    archived: tuple[tuple[str, bytes], ...] = ()
+    verdict: Verdict | None = None
 
 
 class Projection:
@@ -99,6 +105,7 @@ class Projection:
             PushRejected: _fold_rejection,
             Tick: _fold_tick,
             Decision: _fold_decision,
+            OrderRecalled: _fold_recalled,
             BotSlots: _fold_nothing,
             BotSettlement: _fold_nothing,
         }
@@ -128,12 +135,15 @@ class Projection:
         state.exchange_ms = turn.exchange_ms
         self._handlers[type(event.body)](turn, event.body)
         if state.settings is None:
-            return Folded(records=(), decisions=(), verdict=None)
+            return Folded()
         if state.baseline is not None:
             cashflows.hear_ambiguous(turn)
         verdict = compare(turn)
         if state.baseline is not None:
-            _close_gaps_by_balance(turn, verdict)
+            if _close_gaps_by_balance(turn, verdict):
+                verdict = compare(turn)
+            if verdict.wallet is Standing.SETTLED:  # the statement holds all of K's facts so far
+                state.k_at_wallet = capital_raw(state)
             capital = clamp(capital_raw(state), turn.settings.min_capital, turn.settings.max_capital)
             state.peak = capital if state.peak is None else max(state.peak, capital)
         for gap in turn.gaps.values():
@@ -143,10 +153,15 @@ class Projection:
             state.status = status
             turn.changed = True
         if not turn.changed:
-            return Folded(records=(), decisions=tuple(turn.decisions), verdict=None)
+            return Folded(decisions=tuple(turn.decisions), archived=tuple(turn.archived))
         state.event_seq += 1
         turn.draft(RecordType.SNAPSHOT, None, snapshot_body(state, self.account, event.source_id, verdict))
-        return Folded(records=self._number(turn), decisions=tuple(turn.decisions), verdict=verdict)
+        return Folded(
+            records=self._number(turn),
+            decisions=tuple(turn.decisions),
+            archived=tuple(turn.archived),
+            verdict=verdict,
+        )
 
     def _number(self, turn: Turn) -> tuple[Record, ...]:
         """Give the turn's drafts their numbers, in the order of their types."""
@@ -186,6 +201,11 @@ class Projection:
         """Give until when the published capital holds, if the stream was last heard then."""
         return valid_until_us(self.state, heard_us) if self.state.settings is not None else None
 
+    def may_be_archived(self, order_id: str) -> bool:
+        """Say whether an order that is not in memory may have been put out of it: ids rise with their creation."""
+        state = self.state
+        return order_id not in state.orders and order_id.isdigit() and int(order_id) <= state.archived_max
+
     def needs(self) -> Needs:
         """Say what only the exchange can tell, now."""
         return needs_of(self.state)
@@ -224,7 +244,8 @@ def _fold_terms(turn: Turn, terms: Terms) -> None:
     if terms.fee_rates:
         state.fee_rates = terms.fee_rates
     if terms.hedge_mode is not None:
-        state.one_way = not terms.hedge_mode
+        state.one_way = state.one_way and not terms.hedge_mode
+        fills.hear_mode(turn, () if terms.hedge_mode else {PositionSide.BOTH})
     for push in terms.leverages:
         state.leverages[push.symbol] = push
     state.notes = terms.notes
@@ -238,7 +259,8 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     covered = {order.order_id: order for order in state.orders.values()} if baseline.adopted_by is not None else {}
     state.baseline, state.baseline_us = baseline, turn.event.at_us
     state.offset_ms = baseline.taken_ms - turn.event.at_us // 1_000 if state.offset_ms is None else state.offset_ms
-    state.seed = baseline.wallet if turn.settings.seed_capital is None else turn.settings.seed_capital
+    own_seed = turn.settings.seed_capital if baseline.adopted_by is None else None
+    state.seed = baseline.wallet if own_seed is None else own_seed
     state.sums, state.peak = Sums(), None
     state.positions, state.orders, state.unknown = {}, {}, {}
     state.incomes = Incomes(heard=dict.fromkeys(kept, baseline.taken_ms))
@@ -269,6 +291,7 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     for order_id, known in covered.items():
         if order_id not in state.orders and known.known:
             fills.cover_known(turn, known)
+    turn.touch_gaps(_abandon(turn))
     start(state.coverage, baseline.taken_ms)
     if not state.streaming:
         turn.open_gap("no living stream at the baseline", lasting=True)
@@ -277,10 +300,18 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     turn.changed = True
 
 
+def _abandon(turn: Turn) -> list[Gap]:
+    """End open gaps at a re-baseline: they lie before the ledger that begins here, and nobody asks about them more."""
+    gaps = list(turn.state.coverage.gaps)
+    for gap in gaps:
+        gap.state, gap.by, gap.at_us = GapState.FINAL, "adopt", turn.event.at_us
+        gap.to_ms = turn.exchange_ms if gap.to_ms is None else gap.to_ms
+    return gaps
+
+
 def _fold_account_push(turn: Turn, push: AccountPush) -> None:
     state = turn.state
-    if not state.one_way and any(line.position_side is PositionSide.BOTH for line in push.positions):
-        state.one_way = True
+    fills.hear_mode(turn, {line.position_side for line in push.positions})
     if state.baseline is None:
         return
     if push.event_ms > state.baseline.taken_ms:
@@ -357,13 +388,10 @@ def _fold_audit(turn: Turn, audit: AuditDone) -> None:
             )
         )
         cashflows.close_funding(turn, round_.income_to_ms)
-    complete = (
-        {Question.BALANCE, Question.POSITIONS} <= asked
-        and (fills_through is not None or not state.coverage.fills_available)
-        and (income_done or not state.coverage.income_available)
-        and not failed
-    )
-    answer_inquiries(turn, audit.asked_us, ", ".join(failed[:4]), complete=complete)
+    for question, done in ((Question.FILLS, fills_through is not None), (Question.INCOME, income_done)):
+        if done:
+            state.answered_us[question.value] = audit.asked_us
+    answer_inquiries(turn, audit.asked_us, ", ".join(failed[:4]))
     _forget(turn)
     turn.changed = True
 
@@ -374,7 +402,8 @@ def _fills_through(state: State, audit: AuditDone, round_: Round, asked: set[Que
         return None
     wanted = symbols_of(state)
     if not wanted:
-        return audit.asked_ms if Question.BALANCE in asked and Question.POSITIONS in asked else None
+        standing = {Question.BALANCE, Question.POSITIONS}
+        return audit.asked_ms if standing <= asked and not standing & set(round_.failed_kinds) else None
     if any(symbol not in round_.fills for symbol in wanted):
         return None
     if any(round_.fills_from[symbol] > state.coverage.fills_ms for symbol in wanted):
@@ -388,19 +417,41 @@ def _forget(turn: Turn) -> None:
     assert state.baseline is not None, "only after a baseline is there anything to forget"
     through = min(state.coverage.fills_ms, state.coverage.income_ms)
     forget(state.incomes, through - FORGET_AFTER_MS)
+    kept_s = (through - FORGET_AFTER_MS) // 1_000
+    state.witnesses = {
+        moment: told for moment, told in state.witnesses.items() if int(moment.rpartition("|")[2]) >= kept_s
+    }
     for position in state.positions.values():
         position.collapse(through - COLLAPSE_AFTER_MS)
+    _put_away(turn, through - COLLAPSE_AFTER_MS)
 
 
-def _close_gaps_by_balance(turn: Turn, verdict: Verdict) -> None:
+def _put_away(turn: Turn, before_ms: int) -> None:
+    """Put orders out of memory that have ended and are wholly told, some while ago; the journal keeps them."""
+    state = turn.state
+    for order_id, order in list(state.orders.items()):
+        over = order.ended and not order.incomplete and not order.held and order_id not in state.contradicted
+        last_ms = max([order.heard_us // 1_000 + (state.offset_ms or 0), *(piece.at_ms for piece in order.pieces)])
+        if over and order_id.isdigit() and last_ms < before_ms:
+            turn.archived.append((order_id, encode(state.orders.pop(order_id))))
+            state.archived_max = max(state.archived_max, int(order_id))
+            state.asked_orders.pop(order_id, None)
+
+
+def _fold_recalled(turn: Turn, recalled: OrderRecalled) -> None:
+    """Take an order back into memory, before what was heard of it is folded."""
+    turn.state.orders.setdefault(recalled.order_id, decode(Order, recalled.record.encode()))
+
+
+def _close_gaps_by_balance(turn: Turn, verdict: Verdict) -> bool:
     """Close provisionally what ended before the last balance and positions reports, if those equal K."""
     state = turn.state
     if not verdict.settled or not state.coverage.gaps or state.inquiries:
-        return
+        return False
     asked_ms = min(state.stated.balance_asked_ms, state.stated.positions_asked_ms)
     closed = close_by_balance(state.coverage, asked_ms, turn.event.at_us)
-    if closed:
-        turn.touch_gaps(closed)
+    turn.touch_gaps(closed)
+    return bool(closed)
 
 
 def _fold_stream(turn: Turn, change: StreamChanged) -> None:
@@ -414,8 +465,6 @@ def _fold_stream(turn: Turn, change: StreamChanged) -> None:
         state.streaming = False
         if state.baseline is not None:
             turn.open_gap(f"{change.state.value}: {change.detail}", lasting=True)
-    elif change.state is StreamState.REFUSED:
-        state.streaming = False
 
 
 def _fold_rejection(turn: Turn, rejection: PushRejected) -> None:

@@ -68,8 +68,14 @@ class AccountService:
         projection = (
             Projection(settings.name) if checkpoint is None else Projection.restored(settings.name, checkpoint.state)
         )
+        self._archive = Reader.open(folder, settings.name)
         self.pipeline = Pipeline(
-            journal=self._journal, projection=projection, hub=hub, clock=clock, reporter=Reporter(log)
+            journal=self._journal,
+            projection=projection,
+            hub=hub,
+            clock=clock,
+            reporter=Reporter(log),
+            recall=self._recall,
         )
         self.pipeline.restore(list(self._journal.events_from(projection.state.n + 1)))
         self.pipeline.begin(in_force(settings))
@@ -87,6 +93,10 @@ class AccountService:
             random=random.Random(),  # noqa: S311 - jitter, no secret
             log=log,
         )
+
+    def _recall(self, order_id: str) -> bytes | None:
+        found = self._archive.archived(order_id)
+        return None if found is None else found.body
 
     # ---- running
 
@@ -115,10 +125,12 @@ class AccountService:
         """Seal the journal, after the pipeline has stopped."""
         self.pipeline.hub.end_readers()
         await self.pipeline.close()
+        self._archive.close()
 
     def abandon(self) -> None:
         """Give the journal back as it is, after a failure."""
         self._journal.abandon()
+        self._archive.close()
 
     # ---- the door
 

@@ -78,6 +78,7 @@ class Stated:
     balance_asked_ms: int = 0
     positions_asked_us: int = 0
     positions_asked_ms: int = 0
+    last_fill_ms: int = 0
     last_fill_price: Decimal | None = None
     last_fill_quantity: Decimal | None = None
     last_fill_fee: Decimal | None = None
@@ -186,6 +187,7 @@ class State:
     streaming: bool = False
     connected_us: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
+    archived_max: int = 0
     asked_orders: dict[str, int] = field(default_factory=dict)
     incomplete: dict[str, str] = field(default_factory=dict)
     contradicted: dict[str, str] = field(default_factory=dict)
@@ -206,6 +208,7 @@ class State:
     wallet_twins: Twins = field(default_factory=Twins)
     quantity_twins: dict[str, Twins] = field(default_factory=dict)
     margin: MarginSeen | None = None
+    answered_us: dict[str, int] = field(default_factory=dict)
     inquiries: dict[str, Inquiry] = field(default_factory=dict)
     divergences: dict[str, Divergence] = field(default_factory=dict)
     divergence_count: int = 0

@@ -40,6 +40,7 @@ class Turn:
     event: Event
     drafts: list[Draft] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    archived: list[tuple[str, bytes]] = field(default_factory=list)
     gaps: dict[str, Gap] = field(default_factory=dict)
     changed: bool = False
 

@@ -1,0 +1,504 @@
+"""An order's axis: all that was heard of it, laid on its cumulative quantity, as disjoint pieces with their money.
+
+What enters: an `Order` with its evidence, and what decides how to read it. What leaves: a `Derivation`.
+What holds: pieces are derived from *all* the evidence each time, so that neither the order of arrival nor repetition
+can matter, and nothing is covered twice. A figure that nobody has told is `None`, never 0; a boundary without any price
+splits nothing; what contradicts is named and not taken. (account.md §3, Fills)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from ditad.events import FillRow
+from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
+from ditad.orders import Order, Piece, Reading, Timed
+
+COMMISSION_STEP = Decimal("0.00000001")
+"""Commissions are cut to eight decimals (bingx.md §4, `o.n`)."""
+
+ROW_FEE_SLACK = Decimal("0.0000005")
+"""A fee learnt from a fill history is rounded to six decimals (bingx.md §5)."""
+
+PERMUTED_ROWS_MAX = 8
+"""Rows of one second beyond this many are taken as one interval without looking for their order."""
+
+PER_FILL = "per_fill"
+CUMULATIVE = "cumulative"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """The pieces of an order, why they are incomplete (``""``: they are not), and what they prove.
+
+    `amounts` is `PER_FILL` or `CUMULATIVE` where this order's figures fit only that reading of `n` and `rp`.
+    """
+
+    pieces: tuple[Piece, ...]
+    incomplete: str
+    amounts: str | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What decides how figures are read: see `derive`."""
+
+    amounts: str | None
+    rates: Sequence[Decimal]
+    tick: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Segment:
+    """One or more rows between two boundaries."""
+
+    z0: Decimal
+    z1: Decimal
+    rows: tuple[FillRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    """Σ quantity·price up to a boundary, and how far it may be off."""
+
+    value: Decimal
+    slack: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """An interval and everything that is known of it.
+
+    `stated` is the quote up to its end as frames have it. `next` is the frame whose last execution begins where this
+    interval ends. `inner`: a boundary is known to lie inside.
+    """
+
+    z0: Decimal
+    z1: Decimal
+    before: _Quote | None
+    stated: _Quote | None
+    segment: _Segment | None
+    reading: Reading | None
+    previous: Reading | None
+    next: Reading | None
+    inner: bool
+
+    @property
+    def growth(self) -> Decimal:
+        return sub(self.z1, self.z0)
+
+
+def derive(order: Order, *, amounts: str | None, rates: Sequence[Decimal], tick: Decimal | None) -> Derivation:
+    """Lay all evidence of an order on its axis.
+
+    `amounts` is how partial fills' `n` and `rp` are read (`None`: not yet decided), `rates` the account's known fee
+    rates, `tick` the symbol's price step.
+    """
+    terms = _Terms(amounts=amounts, rates=rates, tick=tick)
+    segments, problem = _lay(order)
+    by_end = {segment.z1: segment for segment in segments}
+    readings = {reading.z: reading for reading in order.readings}
+    starts = _starts(order)
+    pieces: list[Piece] = []
+    missing: list[str] = []
+    problems = [problem] if problem else []
+    proofs: set[str] = set()
+
+    def stated_at(z: Decimal) -> _Quote | None:
+        return _stated_quote(readings.get(z)) or _quote_before(starts.get(z))
+
+    def span(z0: Decimal, z1: Decimal, before: _Quote | None, *, inner: bool) -> _Span:
+        segment = by_end.get(z1)
+        return _Span(
+            z0=z0,
+            z1=z1,
+            before=before,
+            stated=stated_at(z1),
+            segment=segment if segment is not None and segment.z0 == z0 else None,
+            reading=readings.get(z1),
+            previous=readings.get(z0),
+            next=starts.get(z1),
+            inner=inner,
+        )
+
+    left, quote = order.opening, _opening_quote(order)
+    skipped: Decimal | None = None
+    for right in _bounds(order, segments):
+        here = span(left, right, quote, inner=skipped is not None)
+        price = _price_of(here)
+        if price is None and skipped is not None:  # what went before stays untold, but this part may be known
+            here = span(skipped, right, stated_at(skipped), inner=False)
+            price = _price_of(here)
+        if price is None:
+            skipped = right
+            continue
+        if here.z0 != left:
+            missing.append(f"no price for ({plain(left)}, {plain(here.z0)}]")
+        piece, proven, contradiction = _piece(here, price, terms)
+        problems.extend([contradiction] if contradiction else [])
+        proofs.update([proven] if proven is not None else [])
+        if piece.fee is None or piece.realized_pnl is None:
+            missing.append(f"fee or profit of ({plain(piece.z0)}, {plain(right)}] not told")
+        pieces.append(_witnessed(order, piece))
+        quote = _after(here, piece)
+        left, skipped = right, None
+    missing.extend(_untold(order, left, laid=bool(segments), contradicted=bool(problem), missing=bool(missing)))
+    return Derivation(
+        pieces=_in_time(pieces),
+        incomplete="; ".join(missing[:3]),
+        amounts=next(iter(proofs)) if len(proofs) == 1 else None,
+        problems=tuple(problems),
+    )
+
+
+def _in_time(pieces: list[Piece]) -> tuple[Piece, ...]:
+    """Let no piece be later than one that follows it on the axis: an event's time is later than its execution's."""
+    latest: int | None = None
+    ordered = []
+    for piece in reversed(pieces):
+        kept = piece if latest is None or piece.at_ms <= latest else replace(piece, at_ms=latest)
+        latest = kept.at_ms + (999 if kept.whole_second else 0)
+        ordered.append(kept)
+    return tuple(reversed(ordered))
+
+
+def _untold(order: Order, left: Decimal, *, laid: bool, contradicted: bool, missing: bool) -> list[str]:
+    """Say what of an order nobody has told."""
+    untold = []
+    if left < order.known:
+        untold.append(f"({plain(left)}, {plain(order.known)}] not told")
+    if order.unplaced is not None and order.executed is None:
+        untold.append("a frame without its cumulative quantity")
+    if order.rows and not laid and not contradicted and (missing or untold or rows_exceed(order)):
+        untold.append("what was executed in all is not known" if order.executed is None else "rows do not add up")
+    return untold
+
+
+def rows_exceed(order: Order) -> bool:
+    """Say whether a fill history tells of more than anybody stated as executed: the order must be asked about."""
+    return exact_sum(row.quantity for row in order.rows) > order.known
+
+
+# ---- boundaries and what lies between them ----------------------------------------------------------------------------
+
+
+def _boundary(z: Decimal) -> Decimal:
+    """Write a boundary with one text whoever stated it: records are found by that text."""
+    return Decimal(plain(z))
+
+
+def _starts(order: Order) -> dict[Decimal, Reading]:
+    """Give where the last executions that frames told began, if no other boundary contradicts that."""
+    hard = [reading for reading in order.readings if not reading.summed]
+    found = {}
+    for before, reading in zip([None, *hard], hard, strict=False):
+        if reading.last_quantity is not None and reading.last_price is not None:
+            start = sub(reading.z, reading.last_quantity)
+            if start > (before.z if before is not None else order.opening):
+                found[start] = reading
+    return found
+
+
+def _stated_bounds(order: Order) -> set[Decimal]:
+    """Give the boundaries that frames prove: each `z`, and where the last execution before it began."""
+    return {reading.z for reading in order.readings if not reading.summed} | _starts(order).keys()
+
+
+def _bounds(order: Order, segments: Sequence[_Segment]) -> list[Decimal]:
+    """Give all known boundaries beyond the opening; where rows are laid, they know them all."""
+    if segments:
+        return [segment.z1 for segment in segments]
+    found = _stated_bounds(order) | {reading.z for reading in order.readings}
+    return sorted(_boundary(z) for z in found if z > order.opening)
+
+
+def _lay(order: Order) -> tuple[list[_Segment], str]:
+    """Lay rows on the axis if they are a complete set and contradict nothing. Returns segments and a contradiction."""
+    if not order.rows or exact_sum(row.quantity for row in order.rows) != order.known:
+        return [], ""
+    readings = {reading.z: reading for reading in order.readings if not reading.summed}
+    known = sorted(_stated_bounds(order) | {order.opening})
+    segments: list[_Segment] = []
+    start = quote = ZERO
+    for group in _moments(order.rows):
+        end = add(start, exact_sum(row.quantity for row in group))
+        inner = [z for z in known if start < z < end]
+        parts = _partition(group, start, quote, [(z, readings.get(z)) for z in inner])
+        if parts is None and len(group) == 1:
+            return [], f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
+        for part in parts if parts is not None else [group]:
+            stop = add(start, exact_sum(row.quantity for row in part))
+            segments.append(_Segment(z0=_boundary(start), z1=_boundary(stop), rows=tuple(part)))
+            start, quote = stop, add(quote, _quote_of(part))
+            if not _agrees(readings.get(stop), stop, quote):
+                return [], f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise"
+    return [segment for segment in segments if segment.z1 > order.opening], ""
+
+
+def _moments(rows: Sequence[FillRow]) -> Iterator[list[FillRow]]:
+    """Group rows whose order nobody tells: of one millisecond, or of one second where a stamp is only that good."""
+    for _, of_second in itertools.groupby(rows, key=lambda row: row.at_ms // 1_000):
+        second = list(of_second)
+        if any(row.whole_second for row in second):
+            yield second
+        else:
+            for _, of_moment in itertools.groupby(second, key=lambda row: row.at_ms):
+                yield list(of_moment)
+
+
+def _quote_of(rows: Sequence[FillRow]) -> Decimal:
+    return exact_sum(mul(row.quantity, row.price) for row in rows)
+
+
+def _agrees(reading: Reading | None, z: Decimal, quote: Decimal) -> bool:
+    """Say whether Σ quantity·price of rows up to `z` is what a frame's average price says, to its last digit."""
+    if reading is None or reading.average_price is None:
+        return True
+    off = abs(sub(quote, mul(z, reading.average_price)))
+    return off <= mul(mul(z, half_step(reading.average_price)), Decimal(2))
+
+
+def _partition(
+    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[tuple[Decimal, Reading | None]]
+) -> list[list[FillRow]] | None:
+    """Split rows of one moment at the known boundaries; `None` unless exactly one way does it.
+
+    Rows that are alike in all their money can stand in any order without a difference and are kept apart.
+    """
+    if cuts and len(rows) > PERMUTED_ROWS_MAX:
+        return None
+    found = list(itertools.islice(_ways(rows, start, quote, cuts), 2))
+    if len(found) != 1:
+        return None
+    return [alone for part in found[0] for alone in ([[row] for row in part] if _alike(part) else [part])]
+
+
+def _ways(
+    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[tuple[Decimal, Reading | None]]
+) -> Iterator[list[list[FillRow]]]:
+    """Give every way, different in money, in which rows in some order meet the boundaries and what is known there."""
+    if not cuts:
+        yield [rows]
+        return
+    (z, reading), later = cuts[0], cuts[1:]
+    tried: set[tuple[object, ...]] = set()
+    for size in range(1, len(rows) - len(later)):
+        for chosen in itertools.combinations(range(len(rows)), size):
+            head = [rows[index] for index in chosen]
+            money = tuple(sorted(str(_money_of(row)) for row in head))
+            if money in tried:
+                continue
+            tried.add(money)
+            reached = add(quote, _quote_of(head))
+            if add(start, exact_sum(row.quantity for row in head)) != z or not _agrees(reading, z, reached):
+                continue
+            rest = [row for index, row in enumerate(rows) if index not in chosen]
+            for tail in _ways(rest, z, reached, later):
+                yield [head, *tail]
+
+
+def _money_of(row: FillRow) -> tuple[object, ...]:
+    figures = (row.quantity, row.price, row.fee, row.realized_pnl)
+    return tuple(None if figure is None else plain(figure) for figure in figures)
+
+
+def _alike(rows: Sequence[FillRow]) -> bool:
+    return len({_money_of(row) for row in rows}) == 1
+
+
+# ---- the money of a piece ---------------------------------------------------------------------------------------------
+
+
+def _stated_quote(reading: Reading | None) -> _Quote | None:
+    """Give the quote up to a frame's `z` as its average price has it."""
+    if reading is None or reading.average_price is None:
+        return None
+    return _Quote(mul(reading.z, reading.average_price), mul(reading.z, half_step(reading.average_price)))
+
+
+def _quote_before(reading: Reading | None) -> _Quote | None:
+    """Give the quote up to where a frame's last execution begins: what its average price says less `l`·`L`."""
+    stated = _stated_quote(reading)
+    if reading is None or stated is None or reading.last_quantity is None or reading.last_price is None:
+        return None
+    return _Quote(sub(stated.value, mul(reading.last_quantity, reading.last_price)), stated.slack)
+
+
+def _opening_quote(order: Order) -> _Quote | None:
+    """Give the quote of the covered part; `None` where its average price was never stated."""
+    if not order.opening:
+        return _Quote(ZERO, ZERO)
+    if order.opening_price is None:
+        return None
+    return _Quote(mul(order.opening, order.opening_price), mul(order.opening, half_step(order.opening_price)))
+
+
+def _after(span: _Span, piece: Piece) -> _Quote | None:
+    """Give the quote up to a piece's end: what was before plus the piece, or what the average price says if better."""
+    summed = None
+    if span.before is not None and not piece.quote_slack:
+        summed = _Quote(add(span.before.value, piece.quote), span.before.slack)
+    known = [quote for quote in (summed, span.stated) if quote is not None]
+    return min(known, key=lambda quote: quote.slack, default=None)
+
+
+def _witnessed(order: Order, piece: Piece) -> Piece:
+    """Take the exact fee where an income row told it for a rounded one."""
+    exact = order.exact_fees.get(str(piece.z1))
+    if exact is None or not piece.fee_slack or piece.fee is None or abs(sub(exact, piece.fee)) > piece.fee_slack:
+        return piece
+    return replace(piece, fee=exact, fee_slack=ZERO, sources=(*piece.sources, "income"))
+
+
+def _price_of(span: _Span) -> tuple[_Quote, bool] | None:
+    """Find an interval's quote and whether it is one execution, from the best source there is."""
+    if span.segment is not None:
+        return _Quote(_quote_of(span.segment.rows), ZERO), len(span.segment.rows) == 1
+    last_quantity = span.reading.last_quantity if span.reading is not None else None
+    last_price = span.reading.last_price if span.reading is not None else None
+    if last_quantity == span.growth and last_price is not None:
+        return _Quote(mul(span.growth, last_price), ZERO), True
+    if span.stated is None or span.before is None:
+        return None
+    quote = _Quote(sub(span.stated.value, span.before.value), add(span.stated.slack, span.before.slack))
+    if quote.value <= 0:
+        return None  # the average prices contradict each other: nothing is sold for less than nothing
+    return quote, last_quantity == span.growth
+
+
+def _piece(span: _Span, price: tuple[_Quote, bool], terms: _Terms) -> tuple[Piece, str | None, str]:
+    """Work out an interval's money, whether it proves how partial amounts are read, and what contradicts in it."""
+    (quote, single), reading = price, span.reading
+    first = span.z0 == 0
+    own = reading.fee if reading is not None else None
+    since = _since(span, "fee", first=first)
+    if not single and not span.inner:
+        readable = {PER_FILL: (own,), CUMULATIVE: (since,), None: (own, since)}[terms.amounts]
+        exact = next(filter(None, (_one_tick(span.growth, quote, fee, terms) for fee in readable)), None)
+        if exact is not None:
+            quote, single = _Quote(exact, ZERO), True
+    rows = span.segment.rows if span.segment is not None else ()
+    row_fee = _sum_or_none(rows, "fee")
+    proof = _proof(own, since, quote, terms.rates, row_fee) if single and not first else None
+    reads = terms.amounts or proof
+    from_rows = row_fee, exact_sum(min(half_step(row.fee), ROW_FEE_SLACK) for row in rows if row.fee is not None)
+    fee, fee_slack = _figure(own, since, from_rows, reads, single=single, first=first)
+    own_profit = reading.realized_pnl if reading is not None else None
+    since_profit = _since(span, "realized_pnl", first=first)
+    row_profit = _sum_or_none(rows, "realized_pnl")
+    profit, _ = _figure(own_profit, since_profit, (row_profit, ZERO), reads, single=single, first=first)
+    heard = reading if reading is not None else span.next
+    timed = heard if heard is not None and not (rows and (reading is None or reading.timed is Timed.LATER)) else None
+    assets = (reading.fee_asset if reading is not None else None, *(row.fee_asset for row in rows))
+    return (
+        Piece(
+            z0=_boundary(span.z0),
+            z1=_boundary(span.z1),
+            quote=quote.value,
+            quote_slack=quote.slack,
+            fee=fee,
+            fee_slack=fee_slack,
+            fee_asset=next((asset for asset in assets if asset is not None), None),
+            realized_pnl=profit,
+            realized_slack=ZERO,
+            single=single,
+            trade_ids=_trade_ids(reading, rows),
+            at_ms=timed.at_ms if timed is not None else rows[-1].at_ms,
+            whole_second=timed is None and rows[-1].whole_second,
+            sources=(*(heard.sources if heard is not None else ()), *(("fill_history",) if rows else ())),
+        ),
+        proof,
+        _contradiction(span, rows, fee, profit),
+    )
+
+
+def _contradiction(span: _Span, rows: Sequence[FillRow], fee: Decimal | None, profit: Decimal | None) -> str:
+    """Name what rows say of an interval's fee or profit if it differs from what was taken, beyond their rounding."""
+    row_fee, row_profit = _sum_or_none(rows, "fee"), _sum_or_none(rows, "realized_pnl")
+    each = add(ROW_FEE_SLACK, COMMISSION_STEP)
+    where = f"({plain(span.z0)}, {plain(span.z1)}]"
+    if fee is not None and row_fee is not None and abs(sub(fee, row_fee)) > mul(each, Decimal(len(rows))):
+        return f"rows tell a fee of {plain(row_fee)} for {where}, frames {plain(fee)}"
+    if profit is not None and row_profit is not None:
+        slack = exact_sum(add(COMMISSION_STEP, half_step(row.realized_pnl)) for row in rows if row.realized_pnl)
+        if abs(sub(profit, row_profit)) > max(slack, COMMISSION_STEP):
+            return f"rows tell a profit of {plain(row_profit)} for {where}, frames {plain(profit)}"
+    return ""
+
+
+def _trade_ids(reading: Reading | None, rows: Sequence[FillRow]) -> tuple[str, ...]:
+    told = tuple(dict.fromkeys(row.trade_id for row in rows if row.trade_id is not None))
+    if not told and reading is not None and reading.trade_id is not None:
+        return (reading.trade_id,)
+    return told
+
+
+def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: _Terms) -> Decimal | None:
+    """Give the exact quote if the price can only be one tick and the fee is that quote's at a known rate."""
+    if terms.tick is None or fee is None:
+        return None
+    step = mul(growth, terms.tick)
+    lowest = DERIVED.divide(sub(quote.value, quote.slack), step).to_integral_value(rounding=ROUND_CEILING)
+    highest = DERIVED.divide(add(quote.value, quote.slack), step).to_integral_value(rounding=ROUND_FLOOR)
+    if lowest != highest:
+        return None
+    exact = mul(growth, mul(lowest, terms.tick))
+    charging = [rate for rate in terms.rates if rate]  # a rate of 0 fits a part as well as the whole
+    return exact if _is_fee_of(fee, _Quote(exact, ZERO), charging) else None
+
+
+def _is_fee_of(fee: Decimal, quote: _Quote, rates: Sequence[Decimal]) -> bool:
+    """Say whether a fee is this quote's at a known rate, cut or rounded to eight decimals."""
+    return any(
+        abs(sub(fee, mul(quote.value, rate))) < add(COMMISSION_STEP, mul(quote.slack, abs(rate))) for rate in rates
+    )
+
+
+def _since(span: _Span, name: str, *, first: bool) -> Decimal | None:
+    """Give the fee (or profit) of the interval if frames tell it cumulatively."""
+    now: Decimal | None = getattr(span.reading, name, None)
+    before: Decimal | None = ZERO if first else getattr(span.previous, name, None)
+    return None if now is None or before is None else sub(now, before)
+
+
+def _proof(
+    own: Decimal | None, since: Decimal | None, quote: _Quote, rates: Sequence[Decimal], row_fee: Decimal | None
+) -> str | None:
+    """Say which reading of `n` a single execution proves: the one whose fee fits, where the other's does not."""
+    if own is None or since is None or own == since:
+        return None
+    if row_fee is not None:
+        fits_own, fits_since = abs(sub(own, row_fee)) <= ROW_FEE_SLACK, abs(sub(since, row_fee)) <= ROW_FEE_SLACK
+    else:
+        fits_own, fits_since = _is_fee_of(own, quote, rates), _is_fee_of(since, quote, rates)
+    if fits_own == fits_since:
+        return None
+    return PER_FILL if fits_own else CUMULATIVE
+
+
+def _figure(
+    own: Decimal | None,
+    since: Decimal | None,
+    from_rows: tuple[Decimal | None, Decimal],
+    reads: str | None,
+    *,
+    single: bool,
+    first: bool,
+) -> tuple[Decimal | None, Decimal]:
+    """Choose an interval's fee (or profit) and its slack: exact from the push where it can be read, else the rows'."""
+    if reads == CUMULATIVE and since is not None:
+        return since, ZERO
+    if single and own is not None and (reads == PER_FILL or (reads is None and first)):
+        return own, ZERO
+    return from_rows if from_rows[0] is not None else (None, ZERO)
+
+
+def _sum_or_none(rows: Sequence[FillRow], name: str) -> Decimal | None:
+    """Add up a figure of rows; `None` where there are none or one of them does not tell it."""
+    figures: list[Decimal | None] = [getattr(row, name) for row in rows]
+    told = [figure for figure in figures if figure is not None]
+    return exact_sum(told) if told and len(told) == len(figures) else None

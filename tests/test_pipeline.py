@@ -1,0 +1,306 @@
+"""The one writer: durable before folded, one order, and a restart that continues where it was.
+
+All events here are synthetic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ditad.errors import JournalError
+from ditad.events import Body, Event, OrderPush, OrderStatus, PositionSide, Raw, StreamChanged, StreamState
+from ditad.hub import Hub
+from ditad.journal import Journal, Reader
+from ditad.pipeline import QUEUE_MAX, Pipeline
+from ditad.projection import Projection
+from ditad.records import Record, RecordType
+from ditad.reporting import Reporter
+from ditad.state import FOLD_VERSION
+from tests.support.story import Story, settings
+
+HOUR_US = 3_600_000_000
+
+
+class StillClock:
+    """A clock that a test moves."""
+
+    def __init__(self, now_us: int) -> None:
+        self.us = now_us
+
+    def now_us(self) -> int:
+        """Give the moment the test set, a little later at each call."""
+        self.us += 1
+        return self.us
+
+    def mono_s(self) -> float:
+        """Give the same in seconds."""
+        return self.us / 1_000_000
+
+
+class SilentLog:
+    """Takes log lines and keeps their names."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def info(self, event: str, **_fields: object) -> None:
+        """Keep the name."""
+        self.names.append(event)
+
+    warning = error = info
+
+
+class Bench:
+    """A journal folder and the pipelines that are opened on it, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = StillClock(0)
+        self.log = SilentLog()
+        self.recalled: list[str] = []
+
+    def open(self) -> Pipeline:
+        """Open the journal as a start of the daemon does."""
+        self.journal = Journal.open(self.folder, "main")
+        checkpoint = self.journal.newest_checkpoint(FOLD_VERSION)
+        projection = Projection("main") if checkpoint is None else Projection.restored("main", checkpoint.state)
+        pipeline = Pipeline(
+            journal=self.journal,
+            projection=projection,
+            hub=Hub(4_096, 16 * 1024 * 1024),
+            clock=self.clock,
+            reporter=Reporter(self.log),
+            recall=self._recall,
+        )
+        pipeline.restore(list(self.journal.events_from(projection.state.n + 1)))
+        return pipeline
+
+    def _recall(self, order_id: str) -> bytes | None:
+        self.recalled.append(order_id)
+        with Reader.open(self.folder, "main") as reader:
+            found = reader.archived(order_id)
+        return None if found is None else found.body
+
+    async def feed(self, pipeline: Pipeline, events: list[Event]) -> None:
+        """Submit the bodies of a story at their times, and wait until the last one is folded."""
+        for event in events[:-1]:
+            self.clock.us = event.at_us
+            pipeline.heard(event.heard_us or event.at_us)
+            await pipeline.submit(event.body, at_us=event.at_us)
+        self.clock.us = events[-1].at_us
+        pipeline.heard(events[-1].heard_us or events[-1].at_us)
+        await pipeline.deliver(events[-1].body, at_us=events[-1].at_us)
+
+    async def run(self, events: list[Event], *, seal: bool = True, pieces: int = 1) -> tuple[list[Record], Pipeline]:
+        """Open, feed (in some pieces), stop, and seal or abandon; gives the records of the hub."""
+        pipeline = self.open()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            size = max(1, len(events) // pieces)
+            for start in range(0, len(events), size):
+                await self.feed(pipeline, events[start : start + size])
+            pipeline.stop()
+        records = [pipeline.hub.record(seq) for seq in range(pipeline.hub.oldest_seq, pipeline.hub.newest_seq + 1)]
+        if seal:
+            await pipeline.close()
+        else:
+            self.journal.abandon()
+        return records, pipeline
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Give a bench on a fresh folder; whatever journal is still open is given back."""
+    made = Bench(tmp_path)
+    yield made
+    with suppress(AttributeError):
+        made.journal.abandon()
+
+
+def busy_story() -> Story:
+    """Tell a short life: three fills with their balances, a funding, a deposit."""
+    story = Story(wallet="1000")
+    first = story.order(z="0.1", ap="100.00000000", fee="0.005")
+    story.account("999.995", ("BTC-USDT", PositionSide.LONG, "0.1", "100"))
+    story.order(z="0.2", ap="101.00000000", fee="0.0101")
+    story.account("999.9849", ("BTC-USDT", PositionSide.LONG, "0.3", "100.666666666666666667"))
+    story.account("999.8849", reason="FUNDING_FEE", change="-0.1")
+    story.account("1009.8849", reason="DEPOSIT", change="10")
+    story.order(first, z="0.1", ap="100.00000000", fee="0.005", name="TRADE_UPDATE")
+    return story
+
+
+async def test_the_pipeline_publishes_what_the_fold_alone_would(bench: Bench) -> None:
+    """Journal, fold and publish change nothing about the records."""
+    story = busy_story()
+    records, _ = await bench.run(story.events)
+    assert story.records == [orjson.loads(record.line) for record in records]
+
+
+@pytest.mark.parametrize("seal", [True, False], ids=["after an orderly end", "after a crash"])
+async def test_a_restart_continues_where_it_was(bench: Bench, *, seal: bool) -> None:
+    """The baseline, the sums and the numbering of a run go on in the next one, as if there had been no end."""
+    story = busy_story()
+    half = len(story.events) // 2
+    await bench.run(story.events[:half], seal=seal)
+    _, pipeline = await bench.run(story.events[half:])
+    assert story.projection.state == pipeline.projection.state
+
+
+async def test_records_that_a_crash_kept_from_being_stored_are_stored_by_the_next_run(bench: Bench) -> None:
+    """After a crash and a restart the journal holds every record once, numbered without a hole."""
+    story = busy_story()
+    half = len(story.events) // 2
+    await bench.run(story.events[:half], seal=False, pieces=4)
+    await bench.run(story.events[half:], pieces=3)
+    with Reader.open(bench.folder, "main") as reader:
+        stored = [record.seq for record in reader.records_after(0, limit=1_000)]
+    assert [row["seq"] for row in story.records if row["type"] != "snapshot"] == stored
+
+
+async def test_nothing_is_folded_that_is_not_durable(bench: Bench) -> None:
+    """When the journal fails, the events of that commit are neither folded nor published, and the pipeline ends."""
+    story = busy_story()
+    pipeline = bench.open()
+    folded: list[int] = []
+
+    async def live() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            await bench.feed(pipeline, story.events[:4])
+            folded.append(pipeline.projection.state.n)
+            (bench.folder / "main.journal").unlink()
+            await bench.feed(pipeline, story.events[4:])
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await live()
+    assert caught.group_contains(JournalError)
+    assert folded == [pipeline.projection.state.n]
+
+
+async def test_raw_frames_stand_beside_what_was_made_of_them(bench: Bench) -> None:
+    """The bytes of a frame can be read back by the number of the event."""
+    story = Story()
+    raw = Raw(source="private", at_us=story.us, data=b"a synthetic frame")
+    pipeline = bench.open()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await bench.feed(pipeline, story.events)
+        await pipeline.deliver(StreamChanged(state=StreamState.SILENT, detail="", at_ms=None), at_us=story.us, raw=raw)
+        pipeline.stop()
+    await pipeline.close()
+    with Reader.open(bench.folder, "main") as reader:
+        assert raw == reader.raw(len(story.events) + 1)
+
+
+async def test_time_alone_ends_a_wait(bench: Bench) -> None:
+    """When the settle window of a lonely fill has passed, a tick is journaled and the verdict changes."""
+    story = Story()
+    story.order(z="0.1", ap="100.00000000", fee="0.005")
+    pipeline = bench.open()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await bench.feed(pipeline, story.events)
+        bench.clock.us = story.us + 3_000_000
+        with pipeline.hub.subscribe(None, frozenset({RecordType.SNAPSHOT})) as batches:
+            pipeline.counted("ping")  # changes nothing
+            await pipeline.submit(settings(), at_us=bench.clock.us)
+            async for batch in batches:
+                if b"CONFIRMING" in batch:
+                    break
+        pipeline.stop()
+    await pipeline.close()
+    with Reader.open(bench.folder, "main") as reader:
+        assert any(event.source_id.startswith("tick:") for event in reader.events())
+
+
+async def test_whoever_submits_waits_at_the_bound(bench: Bench) -> None:
+    """The queue never grows past its bound: a further submission waits until there is room."""
+    pipeline = bench.open()
+    body = StreamChanged(state=StreamState.KEY_RENEWED, detail="", at_ms=None)
+    for _ in range(QUEUE_MAX - 1):
+        await pipeline.submit(body, at_us=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await pipeline.submit(body, at_us=1)
+    assert QUEUE_MAX == pipeline.queued()
+
+
+async def test_needs_wake_whoever_minds_them(bench: Bench) -> None:
+    """A difference that nothing explains makes the fold need statements, and that is an edge."""
+    story = Story()
+    pipeline = bench.open()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await bench.feed(pipeline, story.events)
+        await pipeline.needs_changed()
+        assert pipeline.has_baseline()
+        story.account("990")
+        story.tick()
+        await bench.feed(pipeline, story.events[-2:])
+        await pipeline.needs_changed()
+        assert pipeline.needs().statements_after_us is not None
+        pipeline.stop()
+    await pipeline.close()
+
+
+async def test_an_order_that_left_memory_is_recalled_and_counted_once(bench: Bench) -> None:
+    """Hours after its end an order is archived; the same fill heard again finds it there and adds nothing."""
+    story = Story(wallet="1000")
+    order_id = story.order(z="0.1", ap="100.00000000", fee="0.005")
+    frame = story.events[-1].body
+    story.account("999.995", ("BTC-USDT", PositionSide.LONG, "0.1", "100"))
+    story.us += 5 * HOUR_US
+    audit(story, "999.995")
+    assert order_id not in story.projection.state.orders
+    _, pipeline = await bench.run(story.events)
+    assert order_id not in pipeline.projection.state.orders
+
+    again = [Event(n=0, at_us=story.us + 1, heard_us=None, body=replace_name(frame))]
+    _, pipeline = await bench.run(again)
+    state = pipeline.projection.state
+    assert ("0.1", "0.005") == (str(state.positions["BTC-USDT:LONG"].run.quantity), str(state.sums.fees))
+    assert [order_id] == bench.recalled
+    with Reader.open(bench.folder, "main") as reader:
+        assert "recalled" == [event.source_id.partition(":")[0] for event in reader.events()][-2]
+
+
+def audit(story: Story, wallet: str) -> None:
+    """Tell a whole round of answers that moves the watermarks to now."""
+    asked_us = story.us
+    story.balance(wallet)
+    story.positions(story.position_row("0.1", "100"))
+    story.fills()
+    story.income()
+    story.audit_done(asked_us=asked_us)
+
+
+def replace_name(body: Body) -> OrderPush:
+    """Give the same order frame under its other event name."""
+    assert isinstance(body, OrderPush)
+    assert body.status is OrderStatus.FILLED
+    return replace(body, name="TRADE_UPDATE")
+
+
+async def test_the_present_snapshot_holds_as_long_as_the_stream_lives(bench: Bench) -> None:
+    """A heartbeat moves `valid_until` of the answer, and nothing else."""
+    story = Story()
+    pipeline = bench.open()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        pipeline.heard(story.us)
+        await bench.feed(pipeline, story.events)
+        before = orjson.loads(pipeline.snapshot() or b"{}")
+        pipeline.heard(story.us + 5_000_000)
+        after = orjson.loads(pipeline.snapshot() or b"{}")
+        pipeline.stop()
+    await pipeline.close()
+    assert before["published"].pop("valid_until") < after["published"].pop("valid_until")
+    assert before == after
