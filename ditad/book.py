@@ -10,7 +10,7 @@ negative. In one-way mode a position is signed and can flip. Leverage does not e
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -21,7 +21,7 @@ PROFIT_STEP = Decimal("0.00000001")
 """Stated profits carry eight decimals."""
 
 REARRANGED_MAX = 5
-"""At most this many fills of one moment are tried in every order; beyond it the order of arrival stands."""
+"""At most this many fills of one moment are tried in every order; beyond it they stand by time, order and `z`."""
 
 EXACT_ENTRY = "exact"
 ROUNDED_ENTRY = "rounded"
@@ -95,30 +95,34 @@ class Position:
         return self.runs[-1] if self.runs else self.base
 
     def change(self, *, removed: Iterable[BookFill], added: Iterable[BookFill]) -> None:
-        """Replace some fills by others and fold again from the earliest of them."""
+        """Replace some fills by others and fold again from the earliest of them.
+
+        What `collapse` has put into the base stays there: of a fill that replaces such a one, only what goes beyond
+        it is added.
+        """
         gone = set(removed)
-        earliest = len(self.fills)
-        if gone:
-            earliest = next(index for index, fill in enumerate(self.fills) if fill in gone)
-            self.fills = [fill for fill in self.fills if fill not in gone]
+        indices = [index for index, fill in enumerate(self.fills) if fill in gone]
+        through = _collapsed_through(gone.difference(self.fills))
+        self.fills = [fill for fill in self.fills if fill not in gone]
+        earliest = min([*indices[:1], len(self.fills)])
         for fill in added:
-            place = _place(self.fills, fill)
-            self.fills.insert(place, fill)
-            earliest = min(earliest, place)
+            beyond = _beyond(fill, through.get(fill.order_id))
+            if beyond is not None:
+                place = _place(self.fills, beyond)
+                self.fills.insert(place, beyond)
+                earliest = min(earliest, place)
         self._refold(earliest)
 
     def _refold(self, start: int) -> None:
         """Fold from `start` on, after backing up to where its moment (ties, whole seconds) begins."""
-        while start > 0 and start < len(self.fills) and _same_moment(self.fills[start - 1], self.fills[start]):
-            start -= 1
+        start = _moment_start(self.fills, start)
         run = self.runs[start - 1] if start > 0 else self.base
         if run.waiting:  # a close waited for an open that may only now be in its place: from the start
             start, run = 0, self.base
         del self.runs[start:]
-        tail = self.fills[start:]
         ordered: list[BookFill] = []
-        for group in _moments(tail):
-            arranged = _arrange(run, group, self.side, self.tick)
+        for group in _moments(self.fills[start:]):
+            arranged = _arrange(run, sorted(group, key=_canonical), self.side, self.tick)
             for fill in arranged:
                 run = step(run, fill, self.side, self.tick)
                 self.runs.append(run)
@@ -149,56 +153,105 @@ class Position:
         cut = 0
         while cut < len(self.fills) and self.fills[cut].at_ms < before_ms and not self.runs[cut].waiting:
             cut += 1
-        while 0 < cut < len(self.fills) and _same_moment(self.fills[cut - 1], self.fills[cut]):
-            cut -= 1
+        if cut < len(self.fills):
+            shares = _moment_of(self.fills, cut)
+            while cut > 0 and shares(self.fills[cut - 1]):
+                cut -= 1
         if cut:
             self.base = self.runs[cut - 1]
             del self.fills[:cut]
             del self.runs[:cut]
 
 
+def _collapsed_through(absent: Iterable[BookFill]) -> dict[str, Decimal]:
+    """Say how far each order lies in the base, judged by fills that are to go and are no longer single."""
+    through: dict[str, Decimal] = {}
+    for fill in absent:
+        through[fill.order_id] = max(fill.z1, through.get(fill.order_id, ZERO))
+    return through
+
+
+def _beyond(fill: BookFill, through: Decimal | None) -> BookFill | None:
+    """Give the part of a fill that lies beyond what the base holds of its order."""
+    if through is None or through <= fill.z0:
+        return fill
+    if through >= fill.z1:
+        return None
+    rest = sub(fill.z1, through)
+    return replace(
+        fill,
+        z0=through,
+        quantity=rest,
+        quote=share(fill.quote, rest, fill.quantity),
+        single=False,
+        stated_pnl=None,
+    )
+
+
+def _canonical(fill: BookFill) -> tuple[int, int, str, Decimal]:
+    """Give the place of a fill in its moment as far as nothing tells it: by time, by order, by `z`."""
+    return fill.at_ms, len(fill.order_id), fill.order_id, fill.z0
+
+
 def _place(fills: list[BookFill], fill: BookFill) -> int:
-    """Find where a fill belongs: by time, within an order by `z`, else after what was there."""
+    """Find where a fill belongs: by time, within an order by `z`."""
     place = len(fills)
-    while place > 0 and (
-        fills[place - 1].at_ms > fill.at_ms
-        or (fills[place - 1].order_id == fill.order_id and fills[place - 1].z0 > fill.z0)
-    ):
+    while place > 0 and _canonical(fills[place - 1]) > _canonical(fill):
         place -= 1
     return place
 
 
-def _same_moment(left: BookFill, right: BookFill) -> bool:
-    if left.whole_second or right.whole_second:
-        return left.at_ms // 1000 == right.at_ms // 1000
-    return left.at_ms == right.at_ms
+def _moment_start(fills: list[BookFill], index: int) -> int:
+    """Back up from an index to where the moment begins that it, or the fill before it, belongs to."""
+    if index == 0 or not fills:
+        return 0
+    moment = _moment_of(fills, index - 1)
+    start = index - 1
+    while start > 0 and moment(fills[start - 1]):
+        start -= 1
+    return start
 
 
-def _moments(fills: list[BookFill]) -> Iterable[list[BookFill]]:
-    group: list[BookFill] = []
-    for fill in fills:
-        if group and not _same_moment(group[-1], fill):
-            yield group
-            group = []
-        group.append(fill)
-    if group:
-        yield group
+def _moment_of(fills: list[BookFill], index: int) -> Callable[[BookFill], bool]:
+    """Say who shares the moment of a fill: the whole second where one of its stamps is only that good."""
+    at_ms, second = fills[index].at_ms, fills[index].at_ms // 1_000
+    low, high = index, index
+    while low > 0 and fills[low - 1].at_ms // 1_000 == second:
+        low -= 1
+    while high + 1 < len(fills) and fills[high + 1].at_ms // 1_000 == second:
+        high += 1
+    if any(fill.whole_second for fill in fills[low : high + 1]):
+        return lambda fill: fill.at_ms // 1_000 == second
+    return lambda fill: fill.at_ms == at_ms
+
+
+def _moments(fills: list[BookFill]) -> Iterator[list[BookFill]]:
+    """Group fills whose order their times do not tell."""
+    for _, of_second in itertools.groupby(fills, key=lambda fill: fill.at_ms // 1_000):
+        second = list(of_second)
+        if any(fill.whole_second for fill in second):
+            yield second
+        else:
+            for _, of_moment in itertools.groupby(second, key=lambda fill: fill.at_ms):
+                yield list(of_moment)
 
 
 def _arrange(run: Run, group: list[BookFill], side: PositionSide, tick: Decimal | None) -> list[BookFill]:
     """Order fills of one moment so that the profit of their closes equals the stated one, if only some order does."""
-    if len(group) == 1 or len(group) > REARRANGED_MAX or _fits(run, group, side, tick):
+    if len(group) == 1 or len(group) > REARRANGED_MAX:
         return group
-    for candidate in itertools.permutations(group):
-        if _keeps_orders(candidate) and _fits(run, list(candidate), side, tick):
-            return list(candidate)
-    return group
+    possible = [list(candidate) for candidate in itertools.permutations(group) if _keeps_orders(candidate)]
+    return next((fills for fills in possible if _fits(run, fills, side, tick)), next(iter(possible), group))
 
 
 def _keeps_orders(fills: tuple[BookFill, ...]) -> bool:
-    return all(
-        left.order_id != right.order_id or left.z0 < right.z0 for left, right in itertools.combinations(fills, 2)
-    )
+    """Say whether an arrangement keeps what is known: `z` within an order, and times that are exact."""
+    for left, right in itertools.combinations(fills, 2):
+        if left.order_id == right.order_id and left.z0 > right.z0:
+            return False
+        if not (left.whole_second or right.whole_second) and left.at_ms > right.at_ms:
+            return False
+    return True
 
 
 def _fits(run: Run, fills: list[BookFill], side: PositionSide, tick: Decimal | None) -> bool:
@@ -208,7 +261,7 @@ def _fits(run: Run, fills: list[BookFill], side: PositionSide, tick: Decimal | N
             return False
         if fill.stated_pnl is not None and fill.compared:
             profit = sub(after.realized, run.realized)
-            allowed = add(PROFIT_STEP, mul(sub(after.closed_ticks, run.closed_ticks), Decimal(1)))
+            allowed = add(PROFIT_STEP, sub(after.closed_ticks, run.closed_ticks))
             if abs(sub(profit, fill.stated_pnl)) > add(allowed, sub(after.realized_slack, run.realized_slack)):
                 return False
         run = after
@@ -239,10 +292,11 @@ def _step_signed(run: Run, fill: BookFill, tick: Decimal | None) -> Run:
     closing = share(fill.quote, held, fill.quantity)
     uncertain = False
     if not fill.single:
-        if fill.stated_pnl is None:
+        if fill.stated_pnl is None or run.uncertain:
             uncertain = True
         else:  # the stated profit fixes the closing price: rp = (exit − entry)·qty with the side's sign
             closing = add(run.cost, fill.stated_pnl) if long else sub(run.cost, fill.stated_pnl)
+            fill = replace(fill, compared=False)  # its own profit is the stated one: that compares nothing
     closed = _close(run, fill, held, closing, tick, long=long)
     opened = _open(closed, rest, DERIVED.subtract(fill.quote, closing), fill.quote_slack, sign)
     return replace(opened, uncertain=uncertain)
@@ -274,13 +328,13 @@ def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: De
         closed_trades=run.closed_trades + (1 if flat else 0),
         uncertain=False if flat else run.uncertain,
     )
-    compared = _compare(after, run, fill)
-    if compared.stated_compared == run.stated_compared and compared.realized_compared == run.realized_compared:
-        return compared
+    if not _is_compared(run, fill):
+        return after
     half_ticks = mul(quantity, mul(tick, Decimal("0.5"))) if tick is not None else ZERO
-    exact, rounded = _vote(run, fill, quantity, quote, profit, tick, long=long)
+    votes = slack <= PROFIT_STEP and fill.quote_slack <= PROFIT_STEP  # what is known coarser tells neither
+    exact, rounded = _vote(run, fill, quantity, quote, profit, tick, long=long) if votes else (0, 0)
     return replace(
-        compared,
+        _compare(after, run, fill),
         closes=run.closes + 1,
         closed_ticks=add(run.closed_ticks, half_ticks),
         votes_exact=run.votes_exact + exact,
@@ -288,10 +342,15 @@ def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: De
     )
 
 
+def _is_compared(before: Run, fill: BookFill) -> bool:
+    return fill.stated_pnl is not None and fill.compared and not before.uncertain
+
+
 def _compare(after: Run, before: Run, fill: BookFill) -> Run:
     """Count a fill into both sums that R2 compares, if its stated profit is known and is a fill's."""
-    if fill.stated_pnl is None or not fill.compared or before.uncertain:
+    if not _is_compared(before, fill):
         return after
+    assert fill.stated_pnl is not None, "only a stated profit is compared"
     own = DERIVED.subtract(after.realized, before.realized)
     return replace(
         after,

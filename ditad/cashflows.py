@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow
 from ditad.fills import witness_fees
-from ditad.incomes import Change, IncomeFact, IncomeKind, close_groups, hear_push, hear_row, kind_of
+from ditad.incomes import WITNESSES, Change, IncomeFact, IncomeKind, close_groups, hear_push, hear_row, kind_of
 from ditad.money import ZERO, add, exact_sum, mul, plain_or_none, sub
 from ditad.records import RecordType, rfc3339_ms
 from ditad.settle import Standing, balance
@@ -87,7 +87,7 @@ def fold_income_report(turn: Turn, report: IncomeReport) -> None:
             continue
         if row.at_ms < baseline_second_ms(turn) or f"tran:{row.tran_id}" in state.incomes.heard:
             continue
-        if _is_ambiguous(turn, row):
+        if row.kind not in WITNESSES and _is_ambiguous(turn, row):
             if row not in state.ambiguous:
                 state.ambiguous.append(row)
             continue

@@ -13,7 +13,7 @@ import enum
 import types
 import typing
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, TypeVar
 
@@ -49,12 +49,22 @@ def _reader(kind: Any) -> Reader:
     if origin is not None:
         return _generic_reader(kind, origin)
     if kind is Decimal:
-        return Decimal
+        return _decimal
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind
     if kind in {str, int, bool}:
         return _exactly(kind)
     raise TypeError(f"no reader for {kind!r}")
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        number = Decimal(_TEXT(value))
+    except InvalidOperation:
+        raise ValueError(f"a number is due, got {value!r}") from None
+    if not number.is_finite():
+        raise ValueError(f"a finite number is due, got {value!r}")
+    return number
 
 
 def _exactly(kind: type) -> Reader:
@@ -64,6 +74,9 @@ def _exactly(kind: type) -> Reader:
         return value
 
     return read
+
+
+_TEXT, _LIST, _OBJECT = _exactly(str), _exactly(list), _exactly(dict)
 
 
 def _generic_reader(kind: Any, origin: Any) -> Reader:
@@ -76,31 +89,39 @@ def _generic_reader(kind: Any, origin: Any) -> Reader:
         return lambda value: None if value is None else present(value)
     if origin is list:
         item = _reader(arguments[0])
-        return lambda value: [item(element) for element in value]
+        return lambda value: [item(element) for element in _LIST(value)]
     if origin is tuple:
         return _tuple_reader(arguments)
     if origin is dict and arguments[0] is str:
         held = _reader(arguments[1])
-        return lambda value: {key: held(element) for key, element in value.items()}
+        return lambda value: {key: held(element) for key, element in _OBJECT(value).items()}
     raise TypeError(f"no reader for {kind!r}")
 
 
 def _tuple_reader(arguments: tuple[Any, ...]) -> Reader:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         item = _reader(arguments[0])
-        return lambda value: tuple(item(element) for element in value)
+        return lambda value: tuple(item(element) for element in _LIST(value))
     readers = [_reader(argument) for argument in arguments]
-    return lambda value: tuple(read(element) for read, element in zip(readers, value, strict=True))
+    return lambda value: tuple(read(element) for read, element in zip(readers, _LIST(value), strict=True))
 
 
 def _record_reader(kind: type) -> Reader:
     hints = typing.get_type_hints(kind)
     fields = [field.name for field in dataclasses.fields(kind) if field.init]
+    required = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
     slots: dict[str, list[Reader]] = {name: [] for name in fields}
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"{kind.__name__}: an object is due")
+        missing = required - value.keys()
+        if missing:
+            raise ValueError(f"{kind.__name__}: {min(missing)} is due")
         made: dict[str, Any] = {}
         for key, element in value.items():
             readers = slots.get(key)

@@ -93,23 +93,16 @@ def open_gap(
 
     `lasting`: it goes on until `resume`. `lags_ms` are the report lags of fills and income.
     """
-    for gap in coverage.gaps:
-        covers = gap.to_ms is None or (not lasting and gap.state is GapState.OPEN)
-        if covers or len(coverage.gaps) >= GAPS_MAX:
-            if cause in gap.causes or len(gap.causes) >= CAUSES_MAX:
-                if gap.to_ms is not None and gap.to_ms < now_ms:
-                    gap.to_ms = now_ms
-                return None
-            gap.causes.append(cause)
-            if gap.to_ms is not None:
-                gap.to_ms = None if lasting else max(gap.to_ms, now_ms)
-            return gap
+    gap = _covering(coverage, lasting=lasting)
+    if gap is not None:
+        return gap if _extend(gap, cause, now_ms=now_ms, lasting=lasting) else None
     coverage.opened += 1
-    fills_lag, income_lag = lags_ms
+    lags = dict(zip((FactKind.FILLS, FactKind.INCOME), lags_ms, strict=True))
+    asked = [coverage.asked_ms(kind) - lag for kind, lag in lags.items() if coverage.available(kind)]
     opened = Gap(
         id=f"gap-{coverage.opened}",
         kinds=list(FactKind),
-        from_ms=max(coverage.since_ms, min(coverage.fills_ms - fills_lag, coverage.income_ms - income_lag)),
+        from_ms=max(coverage.since_ms, min(asked, default=coverage.since_ms)),
         to_ms=None if lasting else now_ms,
         causes=[cause],
         state=GapState.OPEN,
@@ -119,25 +112,53 @@ def open_gap(
     return opened
 
 
+def _covering(coverage: Coverage, *, lasting: bool) -> Gap | None:
+    """Give the gap that covers this moment: one that lasts, else an open one; at `GAPS_MAX` the newest."""
+    for gap in coverage.gaps:
+        if gap.to_ms is None:
+            return gap
+    open_ = [gap for gap in coverage.gaps if gap.state is GapState.OPEN and not lasting]
+    if not open_ and len(coverage.gaps) < GAPS_MAX:
+        return None
+    return (open_ or coverage.gaps)[-1]
+
+
+def _extend(gap: Gap, cause: str, *, now_ms: int, lasting: bool) -> bool:
+    """Let a gap reach to now (or last), for one more cause; returns whether there is anything new to say."""
+    told = cause not in gap.causes and len(gap.causes) < CAUSES_MAX
+    if told:
+        gap.causes.append(cause)
+    if gap.to_ms is None:
+        return told
+    reopened = lasting or gap.state is not GapState.OPEN or bool(gap.closed)
+    gap.to_ms = None if lasting else max(gap.to_ms, now_ms)
+    gap.state, gap.by, gap.at_us, gap.rows = GapState.OPEN, None, None, 0
+    gap.closed.clear()  # what proved the shorter span does not prove this one
+    return told or reopened
+
+
 def resume(coverage: Coverage, now_ms: int) -> list[Gap]:
     """End the span of every lasting gap: the stream is alive again."""
     ended = [gap for gap in coverage.gaps if gap.to_ms is None]
     for gap in ended:
-        gap.to_ms = now_ms
+        gap.to_ms = max(gap.from_ms, now_ms)
     return ended
 
 
 def close_by_balance(coverage: Coverage, asked_ms: int, now_us: int) -> list[Gap]:
     """Close provisionally what ended before a report that equals K was asked for."""
-    proven = [
-        gap for gap in coverage.gaps if gap.state is GapState.OPEN and gap.to_ms is not None and gap.to_ms <= asked_ms
-    ]
-    for gap in proven:
-        gap.state, gap.by, gap.at_us = GapState.PROVISIONAL, "balance", now_us
-        for kind in gap.kinds:
-            if not coverage.available(kind):
-                gap.closed[kind.value] = Closing(by="balance", rows=0, at_us=now_us)
-    return [*proven, *_finish(coverage, now_us)]
+    changed = []
+    for gap in coverage.gaps:
+        if gap.to_ms is None or gap.to_ms > asked_ms:
+            continue
+        unasked = [kind for kind in gap.kinds if not coverage.available(kind) and kind.value not in gap.closed]
+        if gap.state is GapState.OPEN:
+            gap.state, gap.by, gap.at_us = GapState.PROVISIONAL, "balance", now_us
+        elif not unasked:
+            continue
+        gap.closed.update({kind.value: Closing(by="balance", rows=0, at_us=now_us) for kind in unasked})
+        changed.append(gap)
+    return _each_once([*changed, *_finish(coverage, now_us)])
 
 
 def answered(
@@ -156,7 +177,11 @@ def answered(
             gap.rows += rows
             changed.append(gap)
     finished = _finish(coverage, now_us)
-    return list({gap.id: gap for gap in (*changed, *finished)}.values())
+    return _each_once([*changed, *finished])
+
+
+def _each_once(gaps: list[Gap]) -> list[Gap]:
+    return list({gap.id: gap for gap in gaps}.values())
 
 
 def _finish(coverage: Coverage, now_us: int) -> list[Gap]:

@@ -23,6 +23,9 @@ GROUP_OPEN_MS = 150_000
 ROW_BEFORE_MS = 1_000
 """A row's stamp is a whole second: it may lie up to this before the push it restates."""
 
+ROWS_KEPT_MS = 100 * 86_400_000
+"""Longer than the exchange keeps income rows (bingx.md §5: 3 months); an identity older than this cannot come again."""
+
 WITNESSES = frozenset({"REALIZED_PNL", "TRADING_FEE"})
 """Rows that restate fills; they are no facts. (account.md §3)"""
 
@@ -88,10 +91,14 @@ class Change:
 
 @dataclass(slots=True, kw_only=True)
 class Incomes:
-    """All current income facts that may still meet their twin, and the ids of all rows heard."""
+    """All income that may still meet its twin, and the ids of everything heard.
+
+    `moves` are transfers and other income as pushes and rows tell them; `joined` are those that count now.
+    """
 
     groups: list[FundingGroup] = field(default_factory=list)
     moves: list[IncomeFact] = field(default_factory=list)
+    joined: list[IncomeFact] = field(default_factory=list)
     heard: dict[str, int] = field(default_factory=dict)
 
 
@@ -128,9 +135,7 @@ def hear_push(incomes: Incomes, fact: IncomeFact) -> Change:
     incomes.heard[fact.key] = fact.at_ms
     if fact.kind is not IncomeKind.FUNDING:
         return _hear_move(incomes, fact)
-    group = _group_for_push(incomes, fact)
-    group.pushes.append(fact)
-    return _choose(group)
+    return _hear_funding(incomes, fact)
 
 
 def hear_row(incomes: Incomes, row: IncomeRow) -> Change:
@@ -141,104 +146,134 @@ def hear_row(incomes: Incomes, row: IncomeRow) -> Change:
     incomes.heard[fact.key] = fact.at_ms
     if fact.kind is not IncomeKind.FUNDING:
         return _hear_move(incomes, fact)
-    group = _group_for_row(incomes, fact)
-    group.rows.append(fact)
-    return _choose(group)
+    return _hear_funding(incomes, fact)
 
 
 def close_groups(incomes: Incomes, asked_through_ms: int) -> list[Change]:
     """Close the groups whose rows a completed question must have brought; `asked_through_ms` is that question's end.
 
-    The rows then are the facts, also of amounts that no push told; a difference to what pushes told is returned.
+    The rows then are the facts, also of amounts that no push told; a difference to what pushes told is returned. Where
+    no row came, what pushes told stays (the wallet moved by it) and all of it is the difference.
     """
     changes = []
     for group in incomes.groups:
         if group.closed or group.last_ms() + GROUP_OPEN_MS > asked_through_ms:
             continue
         group.closed = True
-        if not group.rows or not group.pushes:
+        if not group.pushes:
             continue
-        change = _take_rows(group)
+        change = _choose(group)
         told = [fact.amount for fact in group.pushes]
         known = [amount for amount in told if amount is not None]
         difference = add(exact_sum(known), -exact_sum(_amounts(group.rows)))
         if len(known) == len(told) and difference:
             change = replace(change, difference=(group, difference))
-        changes.append(change)
+        if change != Change():
+            changes.append(change)
     return changes
 
 
 def forget(incomes: Incomes, before_ms: int) -> None:
     """Drop what can meet no twin any more: closed groups and moves from before this time.
 
-    Row identities are kept: a question may reach back as far as the exchange keeps rows.
+    Identities are kept for as long as the exchange keeps rows: a question may reach back that far.
     """
     incomes.groups = [group for group in incomes.groups if not group.closed or group.last_ms() >= before_ms]
     incomes.moves = [move for move in incomes.moves if move.at_ms >= before_ms]
+    kept = {move.key for move in incomes.moves}
+    incomes.joined = [fact for fact in incomes.joined if fact.key in kept]
+    incomes.heard = {key: at_ms for key, at_ms in incomes.heard.items() if at_ms >= before_ms - ROWS_KEPT_MS}
 
 
 def _amounts(facts: list[IncomeFact]) -> list[Decimal]:
     return [fact.amount for fact in facts if fact.amount is not None]
 
 
-def _group_for_push(incomes: Incomes, fact: IncomeFact) -> FundingGroup:
+def _hear_funding(incomes: Incomes, fact: IncomeFact) -> Change:
+    """Put a push or row into its group; the open groups of its asset are formed anew, whatever came first."""
     for group in incomes.groups:
-        if group.asset != fact.asset or group.closed:
-            continue
-        times = [push.at_ms for push in group.pushes]
-        if times and min(times) - GROUP_CHAIN_MS < fact.at_ms < max(times) + GROUP_CHAIN_MS:
-            return group
-        if not times and any(-ROW_BEFORE_MS <= row.at_ms - fact.at_ms <= GROUP_CHAIN_MS for row in group.rows):
-            return group
-    group = FundingGroup(asset=fact.asset)
-    incomes.groups.append(group)
-    return group
+        if group.closed and group.asset == fact.asset and _belongs(group, fact):
+            _members(group, fact).append(fact)
+            return _choose(group)
+    open_ = [group for group in incomes.groups if not group.closed and group.asset == fact.asset]
+    before = [known for group in open_ for known in group.facts]
+    told = sorted([*(f for group in open_ for f in (*group.pushes, *group.rows)), fact], key=_by_time)
+    formed: list[FundingGroup] = []
+    for push in (known for known in told if known.tran_id is None):
+        if not formed or push.at_ms - formed[-1].last_ms() >= GROUP_CHAIN_MS:
+            formed.append(FundingGroup(asset=fact.asset))
+        formed[-1].pushes.append(push)
+    settlements = list(formed)
+    for row in (known for known in told if known.tran_id is not None):
+        home = next((group for group in reversed(settlements) if _belongs(group, row)), None)
+        if home is None:
+            home = FundingGroup(asset=fact.asset)
+            formed.append(home)
+        home.rows.append(row)
+    kept = [group for group in incomes.groups if all(group is not other for other in open_)]
+    incomes.groups = [*kept, *formed]
+    for group in formed:
+        _choose(group)
+    return _difference(before, [known for group in formed for known in group.facts])
 
 
-def _group_for_row(incomes: Incomes, fact: IncomeFact) -> FundingGroup:
-    for group in incomes.groups:
+def _by_time(fact: IncomeFact) -> tuple[int, str]:
+    return fact.at_ms, fact.key
+
+
+def _members(group: FundingGroup, fact: IncomeFact) -> list[IncomeFact]:
+    return group.pushes if fact.tran_id is None else group.rows
+
+
+def _belongs(group: FundingGroup, fact: IncomeFact) -> bool:
+    """Say whether a push chains with a group's pushes, or a row is stamped within its span."""
+    if fact.tran_id is not None:
         first, last = group.span()
-        if group.asset == fact.asset and first <= fact.at_ms <= last:
-            return group
-    group = FundingGroup(asset=fact.asset)
-    incomes.groups.append(group)
-    return group
+        return bool(group.pushes) and first <= fact.at_ms <= last
+    return any(abs(push.at_ms - fact.at_ms) < GROUP_CHAIN_MS for push in group.pushes)
 
 
 def _choose(group: FundingGroup) -> Change:
     """Let rows be the facts where no push was heard, where the group is closed, or where the sums are equal."""
     pushed = [fact.amount for fact in group.pushes]
-    equal = group.rows and None not in pushed and exact_sum(_amounts(group.pushes)) == exact_sum(_amounts(group.rows))
-    if not group.pushes or group.closed or equal:
-        return _take_rows(group)
-    return _take(group, group.pushes)
-
-
-def _take_rows(group: FundingGroup) -> Change:
-    sources = tuple(dict.fromkeys(source for push in group.pushes for source in push.sources))
-    return _take(group, [replace(row, sources=(*sources, *row.sources)) for row in group.rows])
-
-
-def _take(group: FundingGroup, facts: list[IncomeFact]) -> Change:
+    equal = None not in pushed and exact_sum(_amounts(group.pushes)) == exact_sum(_amounts(group.rows))
     before = group.facts
-    group.facts = list(facts)
+    if group.rows and (not group.pushes or group.closed or equal):
+        sources = tuple(dict.fromkeys(source for push in group.pushes for source in push.sources))
+        group.facts = [replace(row, sources=(*sources, *row.sources)) for row in group.rows]
+    else:
+        group.facts = list(group.pushes)
+    return _difference(before, group.facts)
+
+
+def _difference(before: list[IncomeFact], after: list[IncomeFact]) -> Change:
     return Change(
-        removed=tuple(fact for fact in before if fact not in group.facts),
-        added=tuple(fact for fact in group.facts if fact not in before),
+        removed=tuple(fact for fact in before if fact not in after),
+        added=tuple(fact for fact in after if fact not in before),
     )
 
 
 def _hear_move(incomes: Incomes, fact: IncomeFact) -> Change:
-    """Join a row and a push of one transfer: equal asset and amount, close in time, one to one, oldest first."""
-    for index, other in enumerate(incomes.moves):
-        row, push = (fact, other) if fact.tran_id is not None else (other, fact)
-        if row.tran_id is None or push.tran_id is not None or "push" in row.sources:
-            continue
-        near = -ROW_BEFORE_MS <= row.at_ms - push.at_ms <= GROUP_CHAIN_MS
-        if near and (row.asset, row.amount) == (push.asset, push.amount):
-            joined = replace(row, sources=(*push.sources, *row.sources))
-            incomes.moves[index] = joined
-            return Change(removed=(other,), added=(joined,))
+    """Join rows and pushes of one transfer: equal asset and amount, close in time, one to one, oldest first.
+
+    All of them are matched anew, so that it does not matter in which order they came.
+    """
+    before = incomes.joined
     incomes.moves.append(fact)
-    incomes.moves.sort(key=lambda move: move.at_ms)
-    return Change(added=(fact,))
+    incomes.moves.sort(key=_by_time)
+    rows = [move for move in incomes.moves if move.tran_id is not None]
+    after = []
+    for push in (move for move in incomes.moves if move.tran_id is None):
+        row = next((row for row in rows if _restates(row, push)), None)
+        if row is None:
+            after.append(push)
+        else:
+            rows.remove(row)
+            after.append(replace(row, sources=(*push.sources, *row.sources)))
+    incomes.joined = sorted([*after, *rows], key=_by_time)
+    return _difference(before, incomes.joined)
+
+
+def _restates(row: IncomeFact, push: IncomeFact) -> bool:
+    near = -ROW_BEFORE_MS <= row.at_ms - push.at_ms <= GROUP_CHAIN_MS
+    return near and (row.asset, row.amount) == (push.asset, push.amount)

@@ -33,7 +33,7 @@ class EPosition:
     mark_price: Decimal | None = None
     unrealized_pnl: Decimal | None = None
     leverage: Decimal | None = None
-    side: str = "LONG"
+    side: str = "BOTH"
 
     def __post_init__(self) -> None:
         """Take numbers in any exact form; raises `ValueError` where a figure is no finite number."""
@@ -183,6 +183,7 @@ class AccountProjectionV2:
         if price <= 0 or quantity <= 0:
             raise ValueError(f"a fill has a price and a quantity above 0, got {price} and {quantity}")
         direction = None if side is None else _direction(side)
+        where = PositionSide.BOTH if position_side is None else _position_side(position_side)
         if identity is not None:
             if identity in self._sums.identities:
                 return False
@@ -200,7 +201,6 @@ class AccountProjectionV2:
         if symbol is None or direction is None:
             self._booked_all = False
         else:
-            where = PositionSide(position_side) if position_side is not None else PositionSide.BOTH
             self._enter(symbol, where, buy=direction, price=price, quantity=quantity, profit=profit)
         self._peak = max(self._peak, self.k_capital)
         return True
@@ -373,8 +373,9 @@ class AccountProjectionV2:
         if self._e.positions is not None:
             findings.extend(self._quantities(held, self._e.positions))
             findings.append(self._notional(held, self._e.positions))
-            stated = sum(1 for position in self._e.positions if position.qty)
-            findings.append(reconcile.open_positions(k=len(held), e=stated, otherwise=mismatch))
+            ours = {(row.symbol, row.side) for row in held}
+            stated = {(position.symbol, position.side) for position in self._e.positions if position.qty}
+            findings.append(reconcile.open_positions(k=len(ours), e=len(stated), otherwise=mismatch))
         if self._e.used_margin is not None and all(row.leverage for row in held):
             findings.append(
                 reconcile.margin(
@@ -420,9 +421,12 @@ class AccountProjectionV2:
     def _quantities(self, held: list[_Held], stated: tuple[EPosition, ...]) -> list[Finding]:
         """R3 without contracts: under half a lot is equal, under one is rounding."""
         ours: dict[tuple[str, str], Decimal] = {}
+        theirs: dict[tuple[str, str], Decimal] = {}
         for row in held:
             ours[row.symbol, row.side] = add(ours.get((row.symbol, row.side), ZERO), row.quantity)
-        theirs = {(position.symbol, position.side): abs(position.qty) for position in stated}
+        for position in stated:
+            key = (position.symbol, position.side)
+            theirs[key] = add(theirs.get(key, ZERO), abs(position.qty))
         step = self._config.lot_step
         findings = []
         for symbol, side in sorted({*ours, *theirs}):
@@ -482,6 +486,14 @@ def _direction(side: str) -> bool:
     if word not in {"BUY", "SELL"}:
         raise ValueError(f"side: BUY or SELL is due, got {side!r}")
     return word == "BUY"
+
+
+def _position_side(side: str) -> PositionSide:
+    """Read LONG, SHORT or BOTH; raises `ValueError` for anything else."""
+    try:
+        return PositionSide(str(side).upper())
+    except ValueError:
+        raise ValueError(f"position_side: LONG, SHORT or BOTH is due, got {side!r}") from None
 
 
 def _position_of(position: EPosition | Mapping[str, object]) -> EPosition:

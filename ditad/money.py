@@ -9,6 +9,7 @@ their rounding. The bounds make that safe: 28 significant digits each way is at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from decimal import (
     ROUND_HALF_EVEN,
@@ -49,7 +50,7 @@ def decimal_of(value: object, field: str) -> Decimal:
     """
     if isinstance(value, str):
         text = value.strip()
-        if not text or len(text) > TEXT_LENGTH_MAX:
+        if not text or len(text) > TEXT_LENGTH_MAX or not text.isascii() or "_" in text:
             raise Refusal(f"{field}: a number is due, got {value[:40]!r}")
         try:
             number = Decimal(text)
@@ -99,9 +100,12 @@ def optional_decimal(value: object, field: str) -> Decimal | None:
 def number_of(value: object, field: str = "value") -> Decimal:
     """Read a number given by a user of the public projection: a float counts by its shortest decimal text.
 
-    Raises `ValueError` where a finite number inside the bounds is due and something else is given; it never becomes 0.
+    A float's noise beyond `DECIMALS_MAX` decimals is rounded off (``5.551115123125783e-17`` is no money); other
+    numbers must be inside the bounds. Raises `ValueError` where a finite number inside the bounds is due and something else is given; it never becomes 0.
     """
     try:
+        if isinstance(value, float) and math.isfinite(value) and abs(value) < ABSOLUTE_BOUND:
+            value = DERIVED.quantize(Decimal(repr(value)), AVERAGE_STEP).normalize(DERIVED)
         return decimal_of(repr(value) if isinstance(value, float) else value, field)
     except Refusal as exc:
         raise ValueError(exc.reason) from None

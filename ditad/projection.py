@@ -266,7 +266,7 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     state.incomes = Incomes(heard=dict.fromkeys(kept, baseline.taken_ms))
     state.income_numbers, state.ambiguous, state.witnesses = {}, [], {}
     state.incomplete, state.contradicted, state.funding_differences = {}, {}, {}
-    state.inquiries, state.round, state.margin = {}, Round(), None
+    state.inquiries, state.round, state.margin, state.profit_off_us = {}, Round(), None, None
     state.stated = Stated(
         wallet=Figure(value=baseline.wallet, event_ms=baseline.taken_ms, at_us=turn.event.at_us, source="report"),
         positions_us=turn.event.at_us,

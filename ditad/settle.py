@@ -8,6 +8,7 @@ K − E without a subset of waiting ones that explains it; a statement repeated 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -16,7 +17,7 @@ from itertools import accumulate
 from ditad.money import ZERO, add, sub
 
 SEARCHED_FACTS_MAX = 12
-"""Up to this many waiting facts every subset is tried; beyond it, runs of them in order of arrival."""
+"""Up to this many waiting facts every subset is tried; beyond it, their first or last ones, and each alone."""
 
 WAITING_FACTS_MAX = 512
 """Older waiting facts than this many are given up: they explain nothing any more."""
@@ -61,7 +62,8 @@ class Twins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """How a field stands now. `delta` is K − E, `residual` what waiting twins do not explain.
+    """How a field stands now. `delta` is K − E (of a confirmed difference: without the facts on their
+    way), `residual` what waiting twins do not explain.
 
     `deadline_us` is when waiting ends and the field must be read again (`None`: nothing waits).
     """
@@ -110,13 +112,14 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
         oldest -= 1
     del twins.statements[:oldest]
     deadline = _deadline(twins, now_us)
-    sums = _sums(twins.facts)
+    sums = sorted(_sums(twins.facts))
     for known in (ZERO, twins.confirmed):
         if known is None:
             continue
         for statement in reversed(twins.statements):
             wanted = sub(sub(k, statement.value), known)
-            if any(abs(sub(wanted, total)) <= tolerance for total in sums):
+            place = bisect_left(sums, sub(wanted, tolerance))
+            if place < len(sums) and sums[place] <= add(wanted, tolerance):
                 standing = Standing.UNSETTLED if not known else Standing.RESIDUAL
                 return Balance(standing=standing, delta=known or delta, residual=known, deadline_us=deadline)
     return Balance(standing=Standing.RESIDUAL, delta=delta, residual=delta, deadline_us=deadline)
@@ -129,7 +132,7 @@ def _deadline(twins: Twins, now_us: int) -> int | None:
 
 
 def _sums(facts: list[WaitingFact]) -> list[Decimal]:
-    """Give the sums that waiting facts can explain: of every subset, or of every run where there are many."""
+    """Give what waiting facts can explain: each subset's sum, or those of their first, last and single ones if many."""
     amounts = [fact.amount for fact in facts]
     if len(amounts) <= SEARCHED_FACTS_MAX:
         sums = [ZERO]

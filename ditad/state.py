@@ -208,6 +208,7 @@ class State:
     wallet_twins: Twins = field(default_factory=Twins)
     quantity_twins: dict[str, Twins] = field(default_factory=dict)
     margin: MarginSeen | None = None
+    profit_off_us: int | None = None
     answered_us: dict[str, int] = field(default_factory=dict)
     inquiries: dict[str, Inquiry] = field(default_factory=dict)
     divergences: dict[str, Divergence] = field(default_factory=dict)

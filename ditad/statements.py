@@ -19,6 +19,7 @@ from ditad.events import (
     PositionRow,
     PositionSide,
     PositionsReport,
+    Question,
 )
 from ditad.fills import position_key
 from ditad.money import ZERO, add, mul, ratio, sub
@@ -43,14 +44,16 @@ def fold_account_push(turn: Turn, push: AccountPush) -> None:
             _state_position_push(turn, position, push.event_ms)
 
 
-def _state_wallet(turn: Turn, value: Decimal, event_ms: int, source: str) -> None:
+def _state_wallet(turn: Turn, value: Decimal, event_ms: int, source: str) -> bool:
+    """Hear a statement of the wallet, and say whether it was the newest."""
     state, stated = turn.state, turn.state.stated
     if stated.wallet is not None and event_ms < stated.wallet.event_ms:
-        return
+        return False
     stated.wallet = Figure(value=value, event_ms=event_ms, at_us=turn.event.at_us, source=source)
     state.k_at_wallet = capital_raw(state)
     state_value(state.wallet_twins, value, turn.event.at_us, turn.settings.settle_window_us)
     turn.changed = True
+    return True
 
 
 def _state_position_push(turn: Turn, line: PositionLine, event_ms: int) -> None:
@@ -58,7 +61,8 @@ def _state_position_push(turn: Turn, line: PositionLine, event_ms: int) -> None:
     key = position_key(turn, line.symbol, line.position_side)
     stated.positions_push_us[key] = turn.event.at_us
     old = stated.positions.get(key)
-    if old is not None and event_ms < old.event_ms:
+    # What no report has named it has stated flat, at the moment it was asked for.
+    if event_ms < (old.event_ms if old is not None else stated.positions_asked_ms):
         return
     side = PositionSide.BOTH if turn.state.one_way else line.position_side
     quantity = line.amount if side is PositionSide.BOTH else abs(line.amount)
@@ -95,9 +99,10 @@ def fold_balance_report(turn: Turn, report: BalanceReport) -> None:
         if row.asset != turn.settings.margin_asset:
             state.other_assets.setdefault(row.asset, ZERO)
             continue
-        if stated.wallet_push_us > report.asked_us:
+        if max(stated.wallet_push_us, stated.balance_asked_us) > report.asked_us:
             return
-        _state_wallet(turn, row.wallet, report.asked_ms, "report")
+        if not _state_wallet(turn, row.wallet, report.asked_ms, "report"):
+            return
         for name in ("available_margin", "used_margin"):
             value = getattr(row, name)
             if value is not None:
@@ -107,6 +112,7 @@ def fold_balance_report(turn: Turn, report: BalanceReport) -> None:
             state.margin = MarginSeen(at_entry=_margin_at_entry(state), at_mark=[], stated=row.used_margin)
             _value_margin(turn, state.margin)
         stated.balance_asked_us, stated.balance_asked_ms = report.asked_us, report.asked_ms
+        state.answered_us[Question.BALANCE.value] = report.asked_us
         turn.changed = True
 
 
@@ -117,8 +123,10 @@ def _value_margin(turn: Turn, seen: MarginSeen) -> None:
         figure = _margin_at_mark(state, stated_marks=stated_marks)
         if figure is not None and figure not in seen.at_mark:
             seen.at_mark.append(figure)
+    if seen.at_entry is None or not seen.at_mark:
+        return  # what fits cannot be told from what is not known
     epsilon = turn.settings.capital_epsilon
-    fits_entry = seen.at_entry is not None and abs(sub(seen.at_entry, seen.stated)) <= epsilon
+    fits_entry = abs(sub(seen.at_entry, seen.stated)) <= epsilon
     fits_mark = any(abs(sub(figure, seen.stated)) <= epsilon for figure in seen.at_mark)
     if fits_entry != fits_mark:
         basis = "entry" if fits_entry else "mark"
@@ -128,6 +136,8 @@ def _value_margin(turn: Turn, seen: MarginSeen) -> None:
 def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
     """Hear a positions report: what it names, and that everything else is flat."""
     state, stated = turn.state, turn.state.stated
+    if report.asked_us < stated.positions_asked_us:
+        return
     named: set[str] = set()
     for row in report.rows:
         if not owns(state, row.symbol):
@@ -144,6 +154,7 @@ def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
         _value_margin(turn, state.margin)
     stated.positions_us = turn.event.at_us
     stated.positions_asked_us, stated.positions_asked_ms = report.asked_us, report.asked_ms
+    state.answered_us[Question.POSITIONS.value] = report.asked_us
     turn.changed = True
 
 
@@ -152,8 +163,10 @@ def _state_position_row(turn: Turn, key: str, row: PositionRow, report: Position
     old = stated.positions.get(key)
     newer = stated.positions_push_us.get(key, 0) <= report.asked_us and (old is None or report.asked_ms >= old.event_ms)
     if not newer:
-        if old is not None:  # marks and leverage come from nowhere else
-            old.mark_price, old.mark_us, old.leverage = row.mark_price, turn.event.at_us, row.leverage
+        if old is not None and row.mark_price is not None:  # marks and leverage come from nowhere else
+            old.mark_price, old.mark_us = row.mark_price, turn.event.at_us
+        if old is not None and row.leverage is not None:
+            old.leverage = row.leverage
         return
     stated.positions[key] = stated_row(turn, row, report.asked_ms)
     _state_quantity(turn, key, stated.positions[key].quantity)
@@ -225,7 +238,7 @@ def mark_of(state: State, symbol: str) -> MarkSeen | None:
 
 
 def leverage_of(state: State, key: str, quantity: Decimal) -> Decimal | None:
-    """Give the leverage of a position: as its report states it, else as the configuration says; `None` if untold."""
+    """Give the leverage of a position: as the configuration says, which is pushed, else as its report states it."""
     symbol, _, side = key.rpartition(":")
     told = state.leverages.get(symbol)
     if told is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ditad import reconcile
-from ditad.events import PositionSide
+from ditad.events import PositionSide, Question
 from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import RecordType, rfc3339
@@ -31,6 +31,9 @@ EXPLAINED = frozenset(
     }
 )
 """Classes that explain themselves and open no divergence."""
+
+BEING_ASKED = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
+"""Classes of a difference whose facts may not all be known yet."""
 
 FORCED_ENTRY_EXACT = "exact"
 
@@ -83,7 +86,10 @@ def compare(turn: Turn) -> Verdict:
         if stand.deadline_us is not None:
             deadlines.append(stand.deadline_us)
         findings.extend(_quantity_findings(turn, key, stand, held))
-    findings.append(_realized(state, turn))
+    stands = [wallet, *quantities.values()]
+    findings.append(_await_fills(turn, _realized(state, turn), stands, findings))
+    if state.profit_off_us is not None:
+        deadlines.append(state.profit_off_us + turn.settings.settle_window_us)
     findings.extend(_notional(turn, findings))
     if state.margin is not None:
         finding = _margin_finding(state, turn)
@@ -97,7 +103,6 @@ def compare(turn: Turn) -> Verdict:
     _follow_divergences(turn, findings)
     state.deadline_us = min((deadline for deadline in deadlines if deadline > now), default=None)
     result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), doubts)
-    stands = [wallet, *quantities.values()]
     settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts(
         state
     )
@@ -151,6 +156,8 @@ def _quantity_findings(turn: Turn, key: str, stand: Balance, held: Decimal) -> l
         return []
     symbol = key.rpartition(":")[0]
     stated = turn.state.quantity_twins[key].statements[-1].value
+    if turn.state.one_way and not key.endswith(PositionSide.BOTH) and not held and not stated:
+        return []  # flat, from before the account was known to be in one-way mode
     found = []
     ours, theirs = _sides(key, held), _sides(key, stated)
     for side, k in ours.items():
@@ -200,6 +207,28 @@ def _realized(state: State, turn: Turn) -> Finding:
     return finding
 
 
+def _await_fills(turn: Turn, finding: Finding, stands: list[Balance], findings: list[Finding]) -> Finding:
+    """Let R2 wait while a fill may be on its way: a close that came before an earlier open has another entry.
+
+    It waits on its own clock, never extended; then it follows what R1 and R3 are being asked about, else it is ERROR.
+    """
+    state, now = turn.state, turn.event.at_us
+    if finding.status is not ReconcileStatus.ERROR:
+        state.profit_off_us = None
+        return finding
+    if state.profit_off_us is None:
+        state.profit_off_us = now
+    known = state.divergences.get(finding.field)
+    if known is not None and known.state == "confirmed":
+        return finding
+    waits = now < state.profit_off_us + turn.settings.settle_window_us
+    if waits and any(stand.standing is Standing.UNSETTLED for stand in stands):
+        return replace(finding, status=ReconcileStatus.WARN, klass=DivergenceClass.UNSETTLED)
+    asked = [other for other in findings if other.rule in ASKED and other.klass in BEING_ASKED]
+    worst = max(asked, key=lambda other: SEVERITY[other.status], default=finding)
+    return replace(finding, status=worst.status, klass=worst.klass)
+
+
 def _notional(turn: Turn, findings: list[Finding]) -> list[Finding]:
     """R4: both quantities at E's mark, then whether the marks themselves are too far apart."""
     state = turn.state
@@ -239,7 +268,10 @@ def _notional(turn: Turn, findings: list[Finding]) -> list[Finding]:
 
 
 def _key_of(state: State, symbol: str, side: str) -> str:
-    return f"{symbol}:{PositionSide.BOTH.value if state.one_way else side}"
+    """Find the key of a finding's position; one that outlived a change of the position mode keeps its own."""
+    own, both = f"{symbol}:{side}", f"{symbol}:{PositionSide.BOTH}"
+    first, second = (both, own) if state.one_way else (own, both)
+    return first if first in state.quantity_twins else second
 
 
 def _of_quantities(findings: list[Finding]) -> tuple[ReconcileStatus, DivergenceClass]:
@@ -325,11 +357,13 @@ def doubts_of_facts(state: State) -> list[Doubt]:
                 text=f"{first.incomplete} ({len(incomplete)} orders)",
             )
         )
-    waiting = [key for key, position in state.positions.items() if position.run.waiting or position.run.uncertain]
-    if waiting:
-        doubts.append(
-            Doubt(klass=DivergenceClass.GAP, field=f"position:{waiting[0]}", text="a close beyond what is open waits")
-        )
+    for key, position in state.positions.items():
+        for doubtful, text in (
+            (bool(position.run.waiting), "a close beyond what is open waits"),
+            (position.run.uncertain, "its entry is not known"),
+        ):
+            if doubtful:
+                doubts.append(Doubt(klass=DivergenceClass.GAP, field=f"position:{key}", text=text))
     return doubts
 
 
@@ -381,18 +415,24 @@ def _follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
             del inquiries[name]
 
 
-def answer_inquiries(turn: Turn, asked_us: int, failed: str, *, complete: bool) -> None:
-    """Hear that a round of questions asked at `asked_us` is over: what it leaves is confirmed, or still unknown."""
+def answer_inquiries(turn: Turn, asked_us: int, failed: str) -> None:
+    """Hear that a round of questions asked at `asked_us` is over: what it leaves is confirmed, or still unknown.
+
+    A difference is confirmed once every kind of question that the exchange answers has been answered after it arose,
+    in one round or in several.
+    """
     state = turn.state
+    wanted = [Question.BALANCE, Question.POSITIONS]
+    wanted += [Question.FILLS] if state.coverage.fills_available else []
+    wanted += [Question.INCOME] if state.coverage.income_available else []
     for name, inquiry in state.inquiries.items():
-        if asked_us <= inquiry.since_us:
-            continue
-        turn.changed = True
-        if failed:
-            inquiry.failed = failed
-        elif complete:
+        before = (inquiry.failed, inquiry.confirmed)
+        if all(state.answered_us.get(question.value, 0) > inquiry.since_us for question in wanted):
             inquiry.failed, inquiry.confirmed = "", True
             _confirm_twins(state, name)
+        elif failed and asked_us > inquiry.since_us:
+            inquiry.failed = failed
+        turn.changed = turn.changed or before != (inquiry.failed, inquiry.confirmed)
 
 
 def _confirm_twins(state: State, name: str) -> None:

@@ -23,7 +23,7 @@ from ditad.projection import Projection
 from ditad.records import Record, RecordType
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
-from tests.support.story import Story, settings
+from tests.support.story import Story
 
 HOUR_US = 3_600_000_000
 
@@ -207,11 +207,10 @@ async def test_time_alone_ends_a_wait(bench: Bench) -> None:
     pipeline = bench.open()
     async with asyncio.TaskGroup() as group:
         group.create_task(pipeline.run())
-        await bench.feed(pipeline, story.events)
+        await bench.feed(pipeline, story.events[:-1])
         bench.clock.us = story.us + 3_000_000
         with pipeline.hub.subscribe(None, frozenset({RecordType.SNAPSHOT})) as batches:
-            pipeline.counted("ping")  # changes nothing
-            await pipeline.submit(settings(), at_us=bench.clock.us)
+            await pipeline.submit(story.events[-1].body, at_us=story.us)
             async for batch in batches:
                 if b"CONFIRMING" in batch:
                     break

@@ -15,7 +15,7 @@ from ditad.bingx.wire import decode_json
 from ditad.errors import Refusal, VenueError, VenueFatalError, VenueUnavailableError
 
 MESSAGE_LENGTH_MAX = 160
-LIMITED_S = 10.0
+LIMITED_S = 2.0
 BANNED_S = 180.0
 BAN_S_MAX = 900.0
 _TOKEN = re.compile(r"[0-9A-Za-z]{20,}")
@@ -163,6 +163,11 @@ def error_of(decided: Verdict, answered: Answered, what: str, code: str, message
             return VenueError(said, code=code, retryable=True)
         case _:
             return VenueError(said, code=code)
+
+
+def is_refused(error: VenueError) -> bool:
+    """Say whether the exchange will not answer this question to us, as opposed to not now."""
+    return not error.retryable and not error.retry_after_s and not isinstance(error, VenueFatalError)
 
 
 def shown(message: str) -> str:

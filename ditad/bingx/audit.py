@@ -18,6 +18,7 @@ FAILED_S_MIN = 2.0
 FAILED_S_MAX = 60.0
 ROUND_S_MIN = 0.5
 UNAVAILABLE_S = 3600.0
+SLACK_SHARE = 10
 ORDERS_MAX = 20
 """Orders asked about in one round; the rest follow in the next."""
 ORDERS_REMEMBERED_MAX = 10_000
@@ -84,9 +85,11 @@ class Schedule:
         """Give the round that is due, or `None`."""
         if needs.baseline or now_us < self._round_us + _us(ROUND_S_MIN):
             return None
-        due = [question for question in (*STATEMENTS, *FACTS) if self._due_us(question, needs) <= now_us]
-        if due:
-            # Facts are of use beside a statement of the same moment.
+        dues_us = {question: self._due_us(question, needs) for question in (*STATEMENTS, *FACTS)}
+        due: list[Question] = []
+        if min(dues_us.values()) <= now_us:
+            # What is nearly due goes along, so that rounds stay whole; facts are of use beside a statement.
+            due = [name for name, due_us in dues_us.items() if due_us <= now_us + self._every_us[name] // SLACK_SHARE]
             due = [question for question in STATEMENTS if question in due or self._may_ask(question, now_us)] + [
                 question for question in due if question in FACTS
             ]
@@ -116,7 +119,8 @@ class Schedule:
         self._failed.pop(question, None)
 
     def failed(self, question: Question, now_us: int, *, unavailable: bool = False) -> None:
-        """Note that a question was not answered, so that it is not asked at once again."""
+        """Note that a question was not answered: it is asked again, but not at once."""
+        self._answered_us.pop(question, None)
         self._failed[question] = _again(self._failed.get(question), now_us, unavailable=unavailable)
 
     def order_asked(self, order_id: str, now_us: int, *, unavailable: bool = False) -> None:

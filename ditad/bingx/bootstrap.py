@@ -1,27 +1,23 @@
-"""The beginning of a conversation: what the account trades under, and the standing its ledger starts from.
+"""The beginning of a conversation: what the account trades under.
 
-What enters: a REST client, an `Asker`, what the stream says meanwhile. What leaves: `Terms`, `BaselineTaken`.
-What holds: what the key may not ask is degraded and said in `Terms.notes`, what cannot be reconciled or must not be
-served raises `VenueFatalError`; a baseline is taken only of an account that read the same twice, with no account or
-order push and no change of the stream between (account.md §3).
+What enters: a REST client, an `Asker`, the symbols of interest. What leaves: `Terms`.
+What holds: what the key may not ask is degraded and said in `Terms.notes`; what cannot be reconciled or must not be
+served raises `VenueFatalError`, whose message says what to do.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from ditad.bingx import conditions
+from ditad.bingx.answer import is_refused
 from ditad.bingx.options import FeedOptions
 from ditad.bingx.questions import Asker
 from ditad.bingx.rest import Answer, Rest
 from ditad.errors import Refusal, VenueError, VenueFatalError, VenueUnavailableError
-from ditad.events import BaselineTaken, Contract, CoveredOrder, LeveragePush, OrderRow, PositionRow, Terms
+from ditad.events import Contract, LeveragePush, PositionRow, Terms
 
-COVERED_MS = 600_000
 LEVERAGE_SYMBOLS_MAX = 20
 Given = TypeVar("Given")
 
@@ -34,7 +30,6 @@ class Bootstrap:
         self._asker = asker
         self._options = options
         self._notes: list[str] = []
-        self._all_orders = True
 
     async def terms(self, symbols: Iterable[str]) -> Terms:
         """Ask for modes, permissions, fee rates, contracts and the leverage of the symbols of interest.
@@ -117,10 +112,8 @@ class Bootstrap:
         """Ask what may be degraded: where it is refused, note so and go on with the default."""
         try:
             answer = await self._rest.get(path, parameters or {}, what=what)
-        except VenueFatalError:
-            raise
         except VenueError as error:
-            if error.retryable or error.retry_after_s:
+            if not is_refused(error):
                 raise
             self._note(f"{what}: {error}")
             return default
@@ -136,77 +129,3 @@ class Bootstrap:
     def _note(self, text: str) -> None:
         if text not in self._notes:
             self._notes.append(text)
-
-    async def reading(self) -> Reading:
-        """Read the standing once: wallet, positions, open orders, orders of the last 10 minutes."""
-        balance, _ = await self._asker.balance_once()
-        positions, _ = await self._asker.positions_once()
-        orders, _ = await self._asker.open_orders()
-        recent = await self._recent_orders(balance.asked_ms - COVERED_MS)
-        wallet = next(row.wallet for row in balance.rows if row.asset == self._options.margin_asset)
-        return Reading(
-            asked_ms=balance.asked_ms,
-            wallet=wallet,
-            positions=tuple(sorted(positions.rows, key=lambda row: (row.symbol, row.side))),
-            orders=_covered([*recent, *orders.rows]),
-        )
-
-    async def _recent_orders(self, from_ms: int) -> tuple[OrderRow, ...]:
-        if not self._all_orders:
-            return ()
-        try:
-            return await self._asker.orders_since(from_ms)
-        except VenueUnavailableError:
-            # Then the fold asks about each order that is not listed (account.md §3).
-            self._all_orders = False
-            return ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The account's standing as read once; `asked_ms` is before the first question of it."""
-
-    asked_ms: int
-    wallet: Decimal
-    positions: tuple[PositionRow, ...]
-    orders: tuple[CoveredOrder, ...]
-
-    @property
-    def standing(self) -> tuple[object, ...]:
-        """Give what must read the same twice; marks and what follows from them may move."""
-        held = tuple((row.symbol, row.side, row.quantity, row.entry_price) for row in self.positions)
-        executed = tuple((order.order_id, order.executed) for order in self.orders)
-        return (self.wallet, held, executed)
-
-
-def _covered(orders: Iterable[OrderRow]) -> tuple[CoveredOrder, ...]:
-    """List each order once, with what was executed of it; one that only left the list of open orders stays itself."""
-    listed = {row.order_id: row for row in orders}
-    return tuple(
-        CoveredOrder(order_id=row.order_id, symbol=row.symbol, executed=row.executed, average_price=row.average_price)
-        for row in sorted(listed.values(), key=lambda row: int(row.order_id))
-    )
-
-
-async def take_baseline(
-    read: Callable[[], Awaitable[Reading]], disturbances: Callable[[], int | None]
-) -> BaselineTaken | None:
-    """Read twice and give the baseline if nothing moved; `None` otherwise.
-
-    `disturbances` counts pushes and changes of the stream; it is `None` while no stream lives. The baseline's moment
-    is before the second reading, when wallet, positions and orders stood as both readings say.
-    """
-    before = disturbances()
-    first = await read()
-    second = await read()
-    if before is None or disturbances() != before or first.standing != second.standing:
-        return None
-    return BaselineTaken(
-        baseline_id=str(uuid.uuid4()),
-        taken_ms=second.asked_ms,
-        wallet=second.wallet,
-        positions=second.positions,
-        orders=second.orders,
-        adopted_by=None,
-        why=None,
-    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 REMAIN_LOW = 10
 YIELD_S = 1.0
 YIELD_S_MAX = 10.0
+LIMITS_MAX = 5
 ENDPOINTS_MAX = 64
 
 
@@ -20,6 +21,7 @@ class Budget:
     def __init__(self, per_s: float) -> None:
         self._spacing_s = 1.0 / per_s
         self._free_at: dict[str, float] = {}
+        self._limits = 0
         self.held_until = 0.0
 
     def reserve(self, endpoint: str, now: float) -> float:
@@ -32,6 +34,15 @@ class Budget:
     def hold(self, seconds: float, now: float) -> None:
         """Let nothing go for this long."""
         self.held_until = max(self.held_until, now + seconds)
+
+    def limited(self, seconds: float, now: float) -> None:
+        """Heed a limit: each one that follows another without an answer between holds twice as long."""
+        self.hold(seconds * 2.0**self._limits, now)
+        self._limits = min(self._limits + 1, LIMITS_MAX)
+
+    def answered(self) -> None:
+        """Note that the exchange answered without limiting us."""
+        self._limits = 0
 
     def told(self, remain: str | None, expire: str | None, now: float, now_ms: int) -> None:
         """Heed ``X-RateLimit-Requests-Remain`` and ``-Expire`` (ms, s since the epoch, or seconds from now: **?**)."""

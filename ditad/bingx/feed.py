@@ -19,7 +19,8 @@ import structlog
 from ditad.bingx import intake, turns
 from ditad.bingx.audit import Schedule
 from ditad.bingx.auditor import Auditor
-from ditad.bingx.bootstrap import Bootstrap, take_baseline
+from ditad.bingx.baseline import Baseline
+from ditad.bingx.bootstrap import Bootstrap
 from ditad.bingx.market import MarketStream
 from ditad.bingx.normalize import ConfigFilter
 from ditad.bingx.options import LIVE, VST, Credentials, FeedOptions, Hosts
@@ -33,13 +34,10 @@ from ditad.clock import US_PER_S, Clock
 from ditad.errors import Refusal, VenueError, VenueFatalError
 from ditad.events import (
     AccountPush,
-    BaselineTaken,
     Body,
     Marks,
     OrderPush,
     PushRejected,
-    Question,
-    QuestionFailed,
     Raw,
     StreamChanged,
     StreamState,
@@ -51,8 +49,6 @@ CLOCK_EVERY_S = 900.0
 MODES_EVERY_S = 3600.0
 AGAIN_S_MIN = 0.5
 AGAIN_S_MAX = 30.0
-STILL_S = 0.5
-"""Pause between two attempts at a baseline of an account that moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +111,15 @@ class Feed:
             rest=self._rest, options=options, touched=lambda: (self._wallet_touched, self._positions_touched)
         )
         self._bootstrap = Bootstrap(rest=self._rest, asker=self._asker, options=options)
+        self._baseline = Baseline(
+            asker=self._asker,
+            options=options,
+            sink=sink,
+            clock=clock,
+            random=random,
+            disturbances=self._disturbances,
+            log=self._log,
+        )
         self._auditor = Auditor(
             rest=self._rest,
             asker=self._asker,
@@ -221,49 +226,6 @@ class Feed:
         backoff_s = min(AGAIN_S_MAX, AGAIN_S_MIN * 2.0 ** min(attempt, 16)) * (0.5 + 0.5 * self._random.random())
         await asyncio.sleep(max(backoff_s, least_s))
 
-    async def _take_baseline(self) -> None:
-        """Take the baseline; of an account that never stands still, go on trying and say so."""
-        told_s = self._clock.mono_s()
-        attempt = 0
-        while True:
-            taken, reason, least_s = await self._try_baseline()
-            if taken is not None:
-                # No await lies between the last look at the pushes and the baseline's place in the queue.
-                await self._sink.deliver(taken, at_us=self._clock.now_us())
-                return
-            attempt = attempt + 1 if least_s else 0
-            if self._clock.mono_s() - told_s >= self._options.baseline_s_max:
-                told_s = self._clock.mono_s()
-                self._log.warning("baseline.waiting", reason=reason)
-                await self._submit(
-                    QuestionFailed(
-                        question=Question.BALANCE,
-                        subject="baseline",
-                        reason=reason[:200],
-                        unavailable=False,
-                        asked_us=self._clock.now_us(),
-                    )
-                )
-            if least_s:
-                await self._pause(attempt, least_s)
-            else:
-                await asyncio.sleep(STILL_S)
-
-    async def _try_baseline(self) -> tuple[BaselineTaken | None, str, float]:
-        """Give a baseline, or why there is none, and the least pause in seconds (0: the account moved)."""
-        try:
-            async with asyncio.timeout(self._options.baseline_s_max):
-                await self._connected.wait()
-        except TimeoutError:
-            return None, "the private stream is not connected", 0.0
-        try:
-            taken = await take_baseline(self._bootstrap.reading, self._disturbances)
-        except VenueFatalError:
-            raise
-        except (VenueError, Refusal) as error:
-            return None, str(error), max(getattr(error, "retry_after_s", 0.0), AGAIN_S_MIN)
-        return taken, "the account did not stand still between two readings", 0.0
-
     def _disturbances(self) -> int | None:
         return self._disturbed if self._private.connected else None
 
@@ -272,19 +234,19 @@ class Feed:
     async def _converse(self) -> None:
         """Take the baseline where there is none, then ask rounds as they fall due."""
         if not self._sink.has_baseline():
-            await self._take_baseline()
+            await self._baseline.take(self._connected)
         self._schedule.demand("start")
         while True:
             self._wake.clear()
             await self._check_slowly()
-            planned = self._schedule.plan(self._sink.needs(), self._clock.now_us())
-            if planned is not None:
-                await self._auditor.ask(planned)
-                continue
             if self._watch.suspects(self._clock.mono_s()):
                 self._log.warning("stream.suspected")
                 self._private.suspect()
-            await self._await_next()
+            planned = self._schedule.plan(self._sink.needs(), self._clock.now_us())
+            if planned is not None:
+                await self._auditor.ask(planned)
+            else:
+                await self._await_next()
 
     async def _await_next(self) -> None:
         due_us = self._schedule.next_due_us(self._sink.needs())

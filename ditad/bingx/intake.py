@@ -92,6 +92,6 @@ def _push(frame: push.PrivateFrame, config: normalize.ConfigFilter) -> Intake:
             return Intake(bodies=news, counted=None if news else "config_repeat")
         case push.KeyExpiredFrame():
             return Intake(expired_key=frame.listenKey or "")
-        case push.UnknownFrame():
+        case _:
             # Kept raw, counted, flagged; the stream goes on (bingx.md §4).
             raise Refusal(f"unknown event {frame.e}", money=False)

@@ -238,18 +238,25 @@ class Asker:
         names: tuple[str, str] = ("startTime", "endTime"),
         at_ms: Callable[[Row], int] | None = None,
     ) -> list[Row]:
-        """Ask for a span, and for its halves where the answer is as long as its limit; always both bounds."""
+        """Ask for a span, and for its halves where the answer is as long as its limit; always both bounds.
+
+        With `at_ms` the rows are executions, whose own time says which half they belong to, and whose answer has a
+        limit of its own.
+        """
         pending = [span]
         found: list[Row] = []
         while pending:
             piece = pending.pop()
-            bounds = {names[0]: str(piece.asked_from_ms), names[1]: str(piece.asked_to_ms), "limit": str(limit)}
+            edges = (piece.from_ms, piece.to_ms) if at_ms is None else (piece.asked_from_ms, piece.asked_to_ms)
+            bounds = {names[0]: str(edges[0]), names[1]: str(edges[1])}
+            if at_ms is None:
+                bounds["limit"] = str(limit)
             answer = pages.add(await self._list(path, {**parameters, **bounds}, path.rsplit("/", 1)[1]))
             fresh = read(answer.data)
             if len(fresh) >= limit:
                 halves = piece.halves()
                 if halves is None:
-                    raise VenueError(f"{path}: {limit} rows and more within two seconds.")
+                    raise VenueError(f"{path}: {limit} rows and more within a second or two.")
                 pending += reversed(halves)
             else:
                 found += fresh if at_ms is None else [row for row in fresh if piece.holds(at_ms(row))]

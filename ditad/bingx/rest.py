@@ -69,7 +69,9 @@ class Rest:
         clock: Clock,
         random: randomness.Random,
         log: structlog.typing.FilteringBoundLogger,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._hosts = hosts
         self._credentials = credentials
         self._clock = clock
@@ -175,7 +177,7 @@ class Rest:
             stop=tenacity.stop_after_attempt(ATTEMPTS_MAX),
             wait=self._wait_s,
             retry=tenacity.retry_if_exception(_worth_retrying),
-            sleep=asyncio.sleep,
+            sleep=self._sleep,
             reraise=True,
         )
         return await retrying(attempt)
@@ -221,7 +223,7 @@ class Rest:
             raise VenueError(f"the exchange limits our requests for {held_s:.0f} s more.", retry_after_s=held_s)
         at = self._budget.reserve(path, now)
         if at > now:
-            await asyncio.sleep(at - now)
+            await self._sleep(at - now)
 
     async def _exchange(self, method: str, url: yarl.URL, headers: dict[str, str]) -> Answered:
         assert self._http is not None, "the client is used inside its context"
@@ -250,7 +252,9 @@ class Rest:
         decided = answer.verdict(answered.status, code, message)
         if decided in {answer.Verdict.LIMITED, answer.Verdict.BANNED}:
             error = answer.error_of(decided, answered, "limit", code, message)
-            self._budget.hold(error.retry_after_s, self._clock.mono_s())
+            self._budget.limited(error.retry_after_s, self._clock.mono_s())
+        else:
+            self._budget.answered()
 
 
 def _worth_retrying(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from ditad.bingx.fields import (
     text_of,
 )
 from ditad.bingx.normalize import bounded_quote, paid, position_side_of, side_of, status_of
+from ditad.bingx.wire import NumberText
 from ditad.errors import Refusal
 from ditad.events import BalanceRow, FillRow, IncomeRow, OrderRow, PositionRow, PositionSide
 from ditad.money import DERIVED, decimal_of, optional_decimal
@@ -50,7 +51,10 @@ def rows_under(data: object, *names: str) -> list[dict[str, Any]]:
 
 
 def stated(value: object, field: str) -> Decimal:
-    """Read a number of a row, without what binary floats add (``-0.33699650000000003`` is -0.3369965, CAP)."""
+    """Read a number of a row, without what binary floats add (``-0.33699650000000003`` is -0.3369965, CAP).
+
+    Digits finer than a double holds, or than 1e-15, are taken for such: the exchange's money has 8 decimals.
+    """
     return decimal_of(_without_artefact(value), field)
 
 
@@ -70,11 +74,10 @@ def _without_artefact(value: object) -> object:
     if not isinstance(exponent, int) or exponent >= -_DECIMALS_PLAUSIBLE or number.adjusted() > 20:
         return value
     tolerance = max(DERIVED.multiply(abs(number), _ARTEFACT_SHARE), _ARTEFACT_FLOOR)
-    for places in range(8, 19):
-        short = DERIVED.quantize(number, Decimal(1).scaleb(-places))
-        if abs(DERIVED.subtract(number, short)) <= tolerance:
-            return short.normalize(DERIVED) if short else Decimal(0)
-    return value
+    # At 15 decimals the rest is below the floor, so that one is always found.
+    roundings = (DERIVED.quantize(number, Decimal(1).scaleb(-places)) for places in range(8, 16))
+    short = next(short for short in roundings if abs(DERIVED.subtract(number, short)) <= tolerance)
+    return short.normalize(DERIVED) if short else Decimal(0)
 
 
 def _first(row: dict[str, Any], *names: str) -> object:
@@ -84,7 +87,7 @@ def _first(row: dict[str, Any], *names: str) -> object:
 
 def _loose_id(value: object, field: str) -> str:
     """Read an id that may hold other characters than digits; digits become canonical."""
-    if isinstance(value, str) and value.isascii() and not value.isdigit():
+    if isinstance(value, str) and not isinstance(value, NumberText) and not value.isdigit():
         return text_of(value.strip(), field)
     return id_of(value, field)
 

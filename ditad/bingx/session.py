@@ -154,7 +154,8 @@ class Session:
                 self._suspected(now)
             case Wake():
                 self._wake(now, jitter)
-            case Stop():
+            case _:
+                assert isinstance(event, Stop), "every event has its case"
                 self._stop()
         return self._acts
 
@@ -271,7 +272,8 @@ class Session:
                 assert self.sock is not None, "an overlap has an old socket"
                 self.key, self.key_at, self._key_born, self._key_dead = self._before
                 self._keep(now, jitter, 0.0)
-            elif self.state is State.OPENING:
+            else:
+                assert self.state is State.OPENING, "a socket is awaited in these two states only"
                 self._refused(detail, now, jitter)
         elif self.state is State.CLOSING and self.key not in self._sockets.values():
             self._open(State.OPENING)

@@ -34,7 +34,11 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A piece of time, in ms. An `inner` edge has a neighbour: it is asked a second beyond and filtered by row time."""
+    """A piece of time, in ms; an `inner` edge has a neighbour.
+
+    Executions happen within a second and are stamped with it: for those an inner edge is asked a second beyond, and
+    what `holds` says by the row's own time decides between neighbours.
+    """
 
     from_ms: int
     to_ms: int
@@ -56,14 +60,19 @@ class Span:
         return (not self.inner_from or at_ms > self.from_ms) and (not self.inner_to or at_ms <= self.to_ms)
 
     def halves(self) -> tuple[Span, Span] | None:
-        """Split at a whole second, so that no second is torn; `None` where it is too short."""
-        middle = (self.from_ms + self.to_ms) // 2 // SECOND_MS * SECOND_MS
-        if not self.from_ms < middle < self.to_ms or self.to_ms - self.from_ms <= 2 * SECOND_MS:
+        """Split between two whole seconds, so that no second is torn; `None` where it is too short."""
+        middle = _seam((self.from_ms + self.to_ms) // 2)
+        if not self.from_ms < middle < self.to_ms:
             return None
         return (
             Span(from_ms=self.from_ms, to_ms=middle, inner_from=self.inner_from, inner_to=True),
             Span(from_ms=middle, to_ms=self.to_ms, inner_from=True, inner_to=self.inner_to),
         )
+
+
+def _seam(at_ms: int) -> int:
+    """Give a seam near a moment: on a half second no row lies that is stamped in whole ones."""
+    return at_ms // SECOND_MS * SECOND_MS + SECOND_MS // 2
 
 
 def fill_spans(from_ms: int, to_ms: int) -> tuple[tuple[Source, Span], ...]:
@@ -72,7 +81,7 @@ def fill_spans(from_ms: int, to_ms: int) -> tuple[tuple[Source, Span], ...]:
     The first span begins later than `from_ms` where the exchange no longer keeps what is wanted.
     """
     start = max(from_ms, to_ms - OLD_KEPT_MS)
-    cut = (to_ms - HISTORY_KEPT_MS) // SECOND_MS * SECOND_MS
+    cut = _seam(to_ms - HISTORY_KEPT_MS)
     if start >= cut:
         return ((Source.HISTORY, Span(from_ms=start, to_ms=to_ms)),)
     pieces = [(Source.OLD, span) for span in _chunks(Span(from_ms=start, to_ms=cut, inner_to=True))]
@@ -93,7 +102,7 @@ def _chunks(span: Span) -> list[Span]:
     pieces = []
     start = span.from_ms
     while span.to_ms - start > SPAN_MS_MAX:
-        end = (start + SPAN_MS_MAX) // SECOND_MS * SECOND_MS
+        end = _seam(start + SPAN_MS_MAX - SECOND_MS)
         pieces.append(
             Span(from_ms=start, to_ms=end, inner_from=span.inner_from or start != span.from_ms, inner_to=True)
         )

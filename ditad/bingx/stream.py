@@ -106,7 +106,8 @@ class PrivateStream:
         self._random = random
         self._log = log
         self.session = Session(timing)
-        self._events: asyncio.Queue[turns.Input] = asyncio.Queue(EVENTS_MAX)
+        # Key calls and sockets leave an event or two each; what may repeat is dropped at `EVENTS_MAX`.
+        self._events: asyncio.Queue[turns.Input] = asyncio.Queue()
         self._sockets: dict[int, asyncio.Task[None]] = {}
         self._connections: dict[int, ClientConnection] = {}
         self._admitted: dict[int, asyncio.Event] = {}
@@ -125,8 +126,11 @@ class PrivateStream:
 
     def suspect(self) -> None:
         """Tell the session that the stream kept silent about something that REST shows."""
-        if not self._events.full():
-            self._events.put_nowait(turns.Suspected())
+        self._repeatable(turns.Suspected())
+
+    def _repeatable(self, event: turns.Input) -> None:
+        if self._events.qsize() < EVENTS_MAX:
+            self._events.put_nowait(event)
 
     @property
     def connected(self) -> bool:
@@ -203,7 +207,7 @@ class PrivateStream:
             event = turns.KeyRefused(error=error)
         except VenueError as error:
             event = turns.KeyFailed(detail=str(error), wait_s=error.retry_after_s)
-        await self._events.put(event)
+        self._events.put_nowait(event)
 
     async def _renew(self, key: str) -> None:
         event: turns.Input
@@ -216,7 +220,7 @@ class PrivateStream:
             # Also a fatal one: the key there is lives on, and a new one will be refused in its own time.
             self._log.warning("key.not_renewed", reason=str(error))
             event = turns.RenewFailed()
-        await self._events.put(event)
+        self._events.put_nowait(event)
 
     # ---- sockets ----
 
@@ -231,13 +235,12 @@ class PrivateStream:
             self._busy.discard(sock)
             for held in (self._sockets, self._connections, self._admitted):
                 held.pop(sock, None)
-            # There is room: the queue holds a few events a socket, and two sockets live at most.
             self._events.put_nowait(turns.Ended(sock=sock, detail=detail))
 
     async def _read(self, sock: int, key: str) -> str:
         async with dial(f"{self._url}?listenKey={key}", self._frame_bytes_max) as connection:
             self._connections[sock] = connection
-            await self._events.put(turns.Opened(sock=sock))
+            self._events.put_nowait(turns.Opened(sock=sock))
             # That the stream is connected is told before the first frame of it.
             await self._admitted[sock].wait()
             async for message in connection:
@@ -254,4 +257,4 @@ class PrivateStream:
             async with asyncio.timeout(SEND_S_MAX):
                 await connection.send(pong)
         if expired_key is not None:
-            await self._events.put(turns.Expired(sock=sock, key=expired_key))
+            self._repeatable(turns.Expired(sock=sock, key=expired_key))
