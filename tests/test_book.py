@@ -1,0 +1,441 @@
+"""The position book. All fills are synthetic unless they cite account.md or bingx.md."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ditad.book import BookFill, Position, Run
+from ditad.events import PositionSide
+
+LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
+BUY, SELL = True, False
+
+
+def fill(
+    buy: bool,
+    qty: str,
+    price: str,
+    *,
+    at: int = 0,
+    order: str = "1",
+    z0: str = "0",
+    rp: str | None = None,
+    single: bool = True,
+    slack: str = "0",
+    whole: bool = False,
+    compared: bool = True,
+) -> BookFill:
+    """Make a fill of an order."""
+    return BookFill(
+        order_id=order,
+        z0=Decimal(z0),
+        z1=Decimal(z0) + Decimal(qty),
+        buy=buy,
+        quantity=Decimal(qty),
+        quote=Decimal(qty) * Decimal(price),
+        quote_slack=Decimal(slack),
+        single=single,
+        stated_pnl=None if rp is None else Decimal(rp),
+        compared=compared,
+        at_ms=at,
+        whole_second=whole,
+    )
+
+
+def position(side: PositionSide, *fills: BookFill, tick: str | None = "0.1", base: Run | None = None) -> Position:
+    """Fold fills one by one, in this order of arrival."""
+    held = Position(symbol="BTC-USDT", side=side, tick=None if tick is None else Decimal(tick), base=base or Run())
+    for one in fills:
+        held.change(removed=(), added=(one,))
+    return held
+
+
+# ---- the incident -------------------------------------------------------------------------------------------------------
+
+
+def test_the_incident_is_booked_at_its_fill_prices() -> None:
+    """account.md §1: a short of 202 000 FET from 0.1878 to 0.1866 realises 242.40 gross, not −6 000."""
+    run = position(
+        SHORT, fill(SELL, "202000", "0.1878"), fill(BUY, "202000", "0.1866", at=1, order="2", rp="242.4"), tick="0.0001"
+    ).run
+    assert (Decimal("242.4"), Decimal(0), 1) == (run.realized, run.quantity, run.closed_trades)
+
+
+def test_the_book_knows_no_leverage() -> None:
+    """Nothing that a fill or run holds could multiply profit by a leverage."""
+    assert [] == [field.name for kind in (BookFill, Run) for field in fields(kind) if "leverage" in field.name]
+
+
+# ---- hedge mode ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "profit"), [(LONG, "20"), (SHORT, "-20")], ids=["long", "short"])
+def test_profit_has_the_sides_sign(side: PositionSide, profit: str) -> None:
+    """(exit − entry)·qty for a long, its negative for a short; each side is a position of its own."""
+    grows = side is LONG
+    run = position(side, fill(grows, "2", "100"), fill(not grows, "2", "110", at=1, order="2")).run
+    assert Decimal(profit) == run.realized
+
+
+def test_partial_closes_keep_the_entry_exactly() -> None:
+    """A third has no end in decimals; after many partial closes the shown entry still is the exact one."""
+    opens = [fill(BUY, "1", "100"), fill(BUY, "2", "100.1", at=1, order="2")]
+    closes = [fill(SELL, "0.7", "101", at=index + 2, order=str(index + 3)) for index in range(4)]
+    held = position(LONG, *opens)
+    entry = held.run.entry_price
+    for close in closes:
+        held.change(removed=(), added=(close,))
+    assert (entry, Decimal("0.2")) == (held.run.entry_price, held.run.quantity)
+
+
+def test_a_flat_position_keeps_nothing_of_its_cost() -> None:
+    """What partial closes rounded is taken by the last one, so that Σ profit is Σ quote exactly."""
+    run = position(
+        LONG,
+        fill(BUY, "1", "100"),
+        fill(BUY, "2", "100.1", at=1, order="2"),
+        fill(SELL, "1.3", "101", at=2, order="3"),
+        fill(SELL, "1.7", "99", at=3, order="4"),
+    ).run
+    assert (Decimal("-0.6"), Decimal(0), None) == (run.realized, run.cost, run.entry_price)
+
+
+def test_a_close_beyond_what_is_open_waits() -> None:
+    """In hedge mode a position is never negative: the close has no effect before its open is known."""
+    run = position(LONG, fill(SELL, "2", "110", rp="20")).run
+    assert (Decimal(0), Decimal(2), Decimal(0)) == (run.quantity, run.waiting, run.realized)
+
+
+def test_a_waiting_close_is_applied_when_a_late_open_is_put_before_it() -> None:
+    """The open's own time is earlier: folding again from there leaves nothing waiting."""
+    run = position(LONG, fill(SELL, "2", "110", at=9, order="2", rp="20"), fill(BUY, "2", "100", at=1)).run
+    assert (Decimal(0), Decimal(0), Decimal(20)) == (run.quantity, run.waiting, run.realized)
+
+
+def test_a_waiting_close_follows_an_open_with_a_later_stamp() -> None:
+    """Two clocks may disagree: the close is applied as soon as it fits, and what comes after sees it."""
+    held = position(
+        LONG,
+        fill(SELL, "2", "110", at=1),
+        fill(BUY, "1", "100", at=5, order="2"),
+        fill(BUY, "1", "100", at=6, order="3"),
+        fill(BUY, "1", "105", at=7, order="4"),
+    )
+    assert (Decimal(1), Decimal(0), Decimal(20), Decimal(105)) == (
+        held.run.quantity,
+        held.run.waiting,
+        held.run.realized,
+        held.run.entry_price,
+    )
+
+
+def test_an_open_that_frees_only_one_waiting_close_leaves_the_other() -> None:
+    """Each close waits for itself."""
+    run = position(
+        LONG,
+        fill(SELL, "1", "110", at=1),
+        fill(SELL, "3", "110", at=2, order="2"),
+        fill(BUY, "2", "100", at=3, order="3"),
+    ).run
+    assert (Decimal(1), Decimal(3), Decimal(10)) == (run.quantity, run.waiting, run.realized)
+
+
+# ---- one-way mode -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "quantity", "profit"), [(BUY, "-1", "20"), (SELL, "1", "-20")], ids=["long", "short"]
+)
+def test_a_single_execution_flips_exactly(first: bool, quantity: str, profit: str) -> None:
+    """The closing part realises, the rest opens at the fill's price; it is one closed trade."""
+    run = position(BOTH, fill(first, "2", "100"), fill(not first, "3", "110", at=1, order="2")).run
+    assert (Decimal(quantity), Decimal(profit), Decimal(110), 1) == (
+        run.quantity,
+        run.realized,
+        run.entry_price,
+        run.closed_trades,
+    )
+
+
+def test_one_way_closes_in_parts() -> None:
+    """A smaller order against the position closes part of it."""
+    run = position(BOTH, fill(SELL, "3", "100"), fill(BUY, "1", "90", at=1, order="2")).run
+    assert (Decimal(-2), Decimal(10), Decimal(100)) == (run.quantity, run.realized, run.entry_price)
+
+
+def test_a_flip_of_several_executions_leaves_entry_unknown() -> None:
+    """Nobody knows at which price its closing part was done, so entry is unknown, not guessed."""
+    run = position(BOTH, fill(BUY, "2", "100"), fill(SELL, "3", "110", at=1, order="2", single=False)).run
+    assert (True, None, Decimal(-1)) == (run.uncertain, run.entry_price, run.quantity)
+
+
+@pytest.mark.parametrize(("first", "rp", "entry"), [(BUY, "16", "114"), (SELL, "-16", "114")], ids=["long", "short"])
+def test_the_stated_profit_fixes_a_flips_closing_price(first: bool, rp: str, entry: str) -> None:
+    """Profit = (exit − entry)·qty tells the closing part's quote; the rest of the quote is the new entry."""
+    flip = fill(not first, "3", "110", at=1, order="2", single=False, rp=rp)
+    run = position(BOTH, fill(first, "2", "100"), flip).run
+    assert (False, Decimal(entry), Decimal(rp)) == (run.uncertain, run.entry_price, run.realized)
+
+
+def test_a_profit_taken_from_the_statement_is_not_compared_with_it() -> None:
+    """R2 compares independent numbers: a flip whose book profit is the stated one neither compares nor votes."""
+    flip = fill(SELL, "3", "110", at=1, order="2", single=False, rp="16")
+    run = position(BOTH, fill(BUY, "2", "100.05", rp="0"), flip).run
+    assert (0, Decimal(0), 0, 0) == (run.closes, run.stated_compared, run.votes_exact, run.votes_rounded)
+
+
+def test_a_stated_profit_cannot_fix_the_price_of_an_uncertain_entry() -> None:
+    """Closing an unknown entry, rp tells nothing of the closing price."""
+    run = position(
+        BOTH,
+        fill(BUY, "2", "100"),
+        fill(SELL, "3", "110", at=1, order="2", single=False),
+        fill(BUY, "2", "105", at=2, order="3", single=False, rp="5"),
+    ).run
+    assert (True, Decimal(1)) == (run.uncertain, run.quantity)
+
+
+def test_flat_again_an_uncertain_flip_is_certain_in_sum() -> None:
+    """What the closing part may have had too much the opening part has too little."""
+    run = position(
+        BOTH,
+        fill(BUY, "2", "100"),
+        fill(SELL, "3", "110", at=1, order="2", single=False),
+        fill(BUY, "1", "105", at=2, order="3", rp="5"),
+    ).run
+    assert (False, Decimal(25), Decimal(0)) == (run.uncertain, run.realized, run.stated_compared)
+
+
+def test_rows_that_split_an_uncertain_flip_make_it_exact() -> None:
+    """The piece is replaced by its executions, and the book folded again from there."""
+    crossing = fill(SELL, "3", "110", at=1, order="2", single=False)
+    held = position(BOTH, fill(BUY, "2", "100"), crossing)
+    held.change(
+        removed=(crossing,),
+        added=(fill(SELL, "2", "108", at=1, order="2"), fill(SELL, "1", "114", at=1, order="2", z0="2")),
+    )
+    assert (False, Decimal(114), Decimal(16)) == (held.run.uncertain, held.run.entry_price, held.run.realized)
+
+
+# ---- order of arrival ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def fills(draw: st.DrawFn, *, moments: int = 3) -> list[BookFill]:
+    """Give fills of several orders, in the exchange's order, with ties and whole seconds."""
+    found = []
+    filled: dict[str, Decimal] = {}
+    at = 0
+    for _ in range(draw(st.integers(1, 9))):
+        at += draw(st.sampled_from([0, 1, 400, 1_000][:moments]))
+        order = str(draw(st.integers(1, 4)))
+        one = fill(
+            order in "13",
+            str(draw(st.integers(1, 5))),
+            str(draw(st.integers(90, 110))),
+            at=at,
+            order=order,
+            z0=str(filled.get(order, 0)),
+            single=draw(st.booleans()),
+            rp=draw(st.sampled_from([None, "0", "3"])),
+        )
+        filled[order] = one.z1
+        found.append(one)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), fills(), st.sampled_from([LONG, SHORT, BOTH]))
+def test_a_late_fill_leads_to_the_same_book(data: st.DataObject, told: list[BookFill], side: PositionSide) -> None:
+    """Whatever the order of arrival, one by one or together, all runs are those of the in-order fold."""
+    in_order = position(side, *told)
+    late = position(side, *data.draw(st.permutations(told)))
+    assert (in_order.fills, in_order.runs) == (late.fills, late.runs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), fills(), st.sampled_from([LONG, SHORT, BOTH]))
+def test_what_is_removed_was_never_there(data: st.DataObject, told: list[BookFill], side: PositionSide) -> None:
+    """Taking fills away leaves the book of the others."""
+    gone = data.draw(st.lists(st.sampled_from(told), unique=True))
+    held = position(side, *told)
+    held.change(removed=gone, added=())
+    assert position(side, *(one for one in told if one not in gone)).run == held.run
+
+
+@settings(max_examples=100, deadline=None)
+@given(fills(moments=4), st.sampled_from([LONG, SHORT, BOTH]), st.integers(0, 9_000))
+def test_collapsing_changes_no_figure(told: list[BookFill], side: PositionSide, before_ms: int) -> None:
+    """Forgetting single fills keeps every sum, whenever it is done."""
+    held = position(side, *told)
+    run = held.run
+    held.collapse(before_ms)
+    assert run == held.run
+
+
+@settings(max_examples=100, deadline=None)
+@given(fills(), st.integers(1, 8))
+def test_each_sides_quantity_is_what_was_filled(told: list[BookFill], price: int) -> None:
+    """One-way quantity is Σ bought − Σ sold, and profit plus what is open is worth Σ sold − Σ bought, at any price."""
+    run = position(BOTH, *(one for one in told if one.single)).run
+    signed = [(1 if one.buy else -1, one) for one in told if one.single]
+    worth = run.realized + run.quantity * price - (run.cost if run.quantity > 0 else -run.cost)
+    expected = sum(sign * (one.quantity * price - one.quote) for sign, one in signed)
+    assert (sum(sign * one.quantity for sign, one in signed), Decimal(0)) == (run.quantity, round(worth - expected, 30))
+
+
+def test_ties_take_the_order_whose_profit_is_the_stated_one() -> None:
+    """Two opens and a close of one millisecond: only after the first open does the close realise what was stated."""
+    held = position(
+        LONG,
+        fill(BUY, "1", "100", order="1"),
+        fill(BUY, "1", "104", order="2"),
+        fill(SELL, "1", "110", order="3", rp="10"),
+    )
+    assert (["1", "3", "2"], Decimal(10)) == ([one.order_id for one in held.fills], held.run.realized)
+
+
+def test_a_whole_second_is_arranged_among_the_exact_times_in_it() -> None:
+    """A row's stamp says only its second: the close may be after the push's open although its stamp is before."""
+    held = position(
+        LONG, fill(SELL, "1", "110", at=5_000, order="2", rp="10", whole=True), fill(BUY, "1", "100", at=5_300)
+    )
+    assert (["1", "2"], Decimal(10)) == ([one.order_id for one in held.fills], held.run.realized)
+
+
+def test_exact_times_are_kept_beside_a_whole_second() -> None:
+    """Only what a second leaves open is arranged: two exact stamps stand as they are, whatever fits better."""
+    held = position(
+        LONG,
+        fill(BUY, "1", "100", at=5_100, order="1"),
+        fill(BUY, "1", "104", at=5_300, order="2"),
+        fill(SELL, "1", "110", at=5_400, order="3", rp="10"),
+        fill(BUY, "1", "104", at=5_000, order="4", whole=True),
+    )
+    exact = [one.order_id for one in held.fills if one.order_id != "4"]
+    assert ["1", "2", "3"] == exact
+
+
+def test_an_order_keeps_its_own_order_in_a_moment() -> None:
+    """Pieces of one order stand by `z`, even if another order would fit the stated profit."""
+    held = position(
+        LONG,
+        fill(BUY, "1", "104", order="1"),
+        fill(BUY, "1", "100", order="1", z0="1"),
+        fill(SELL, "1", "110", order="2", rp="10"),
+    )
+    assert [Decimal(0), Decimal(1)] == [one.z0 for one in held.fills if one.order_id == "1"]
+
+
+def test_many_fills_of_one_moment_are_not_rearranged() -> None:
+    """Beyond `REARRANGED_MAX` they stand by time, order and `z`."""
+    told = [fill(BUY, "1", str(100 + index), order=str(index + 1)) for index in range(5)]
+    held = position(LONG, *told, fill(SELL, "1", "110", order="6", rp="10"))
+    assert ["1", "2", "3", "4", "5", "6"] == [one.order_id for one in held.fills]
+
+
+# ---- collapse -----------------------------------------------------------------------------------------------------------
+
+
+def test_collapse_forgets_no_part_of_a_moment_and_nothing_that_waits() -> None:
+    """Fills of one second stay together; a waiting close and all after it stay."""
+    second = position(
+        LONG,
+        fill(BUY, "1", "100"),
+        fill(BUY, "1", "100", at=1_000, order="2", whole=True),
+        fill(BUY, "1", "100", at=1_500, order="3"),
+    )
+    waits = position(
+        LONG, fill(SELL, "1", "100"), fill(BUY, "2", "100", at=5, order="2"), fill(SELL, "9", "1", at=6, order="3")
+    )
+    second.collapse(1_200)
+    waits.collapse(100)
+    assert (["2", "3"], 3) == ([one.order_id for one in second.fills], len(waits.fills))
+
+
+def test_all_of_an_old_history_collapses() -> None:
+    """Nothing recent: the base holds everything."""
+    held = position(LONG, fill(BUY, "1", "100"))
+    held.collapse(100)
+    assert ([], Decimal(1)) == (held.fills, held.base.quantity)
+
+
+def test_a_late_fee_or_profit_of_a_collapsed_fill_changes_nothing() -> None:
+    """A fill's unknown profit may be told long after it was forgotten: its quantity must not be folded twice."""
+    old = fill(BUY, "1", "100")
+    held = position(LONG, old, fill(BUY, "1", "102", at=5_000, order="2"))
+    held.collapse(1_000)
+    held.change(removed=(old,), added=(fill(BUY, "1", "100", rp="0"),))
+    assert (Decimal(2), Decimal(101), 1) == (held.run.quantity, held.run.entry_price, len(held.fills))
+
+
+def test_only_what_goes_beyond_a_collapsed_fill_is_added() -> None:
+    """A piece that replaces a forgotten one and reaches further adds its rest, as a piece of unknown executions."""
+    first = fill(BUY, "1", "100")
+    held = position(LONG, first)
+    held.collapse(1_000)
+    held.change(removed=(first,), added=(fill(BUY, "3", "100", at=2_000), fill(BUY, "1", "100", at=2_000, z0="3")))
+    assert (Decimal(4), [(Decimal(1), Decimal(2), False), (Decimal(3), Decimal(1), True)]) == (
+        held.run.quantity,
+        [(one.z0, one.quantity, one.single) for one in held.fills],
+    )
+
+
+# ---- what R2 compares ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rp", "tick", "slack", "votes"),
+    [
+        ("9.95", "0.1", "0", (1, 0)),
+        ("10.00", "0.1", "0", (0, 1)),
+        ("9", "0.1", "0", (0, 0)),
+        ("9.95", None, "0", (0, 0)),
+        ("9.95", "0.01", "0", (0, 0)),
+        ("9.95", "0.1", "0.01", (0, 0)),
+    ],
+    ids=["exact", "rounded", "neither", "no tick", "both alike", "too coarse to tell"],
+)
+def test_a_close_votes_for_the_entry_its_profit_used(
+    rp: str, tick: str | None, slack: str, votes: tuple[int, int]
+) -> None:
+    """From an entry of 100.05 with a tick of 0.1, rp says whether the exchange used it or 100.0."""
+    run = position(
+        LONG, fill(BUY, "1", "100.05"), fill(SELL, "1", "110", at=1, order="2", rp=rp, slack=slack), tick=tick
+    ).run
+    assert votes == (run.votes_exact, run.votes_rounded)
+
+
+def test_a_shorts_close_votes_too() -> None:
+    """The side's sign holds for the rounded entry as well."""
+    run = position(SHORT, fill(SELL, "1", "100.05"), fill(BUY, "1", "90", at=1, order="2", rp="10")).run
+    assert (0, 1) == (run.votes_exact, run.votes_rounded)
+
+
+def test_only_stated_profits_of_ordinary_fills_are_compared() -> None:
+    """An untold profit and a forced close are left out of both sums; an opening's stated 0 is in."""
+    run = position(
+        LONG,
+        fill(BUY, "3", "100", rp="0"),
+        fill(SELL, "1", "110", at=1, order="2"),
+        fill(SELL, "1", "111", at=2, order="3", rp="11", compared=False),
+        fill(SELL, "1", "112", at=3, order="4", rp="12"),
+    ).run
+    assert (Decimal(33), Decimal(12), Decimal(12), 1, Decimal("0.05")) == (
+        run.realized,
+        run.realized_compared,
+        run.stated_compared,
+        run.closes,
+        run.closed_ticks,
+    )
+
+
+def test_rounding_of_both_ends_stays_in_the_profits_slack() -> None:
+    """A close carries its own and its part of the entry's uncertainty; flat, the position has none."""
+    run = position(LONG, fill(BUY, "2", "100", slack="0.02"), fill(SELL, "1", "110", at=1, order="2", slack="0.01")).run
+    assert (Decimal("0.02"), Decimal("0.01")) == (run.realized_slack, run.cost_slack)
