@@ -137,7 +137,7 @@ def _contradict(turn: Turn, order: Order, problem: str) -> None:
 
 
 def _incomplete(turn: Turn, order: Order, reason: str) -> None:
-    if reason and not order.incomplete and order.readings:
+    if reason and not order.incomplete and (order.readings or order.unplaced is not None):
         turn.open_gap(f"order {order.order_id}: {reason}")
     if reason != order.incomplete:
         turn.changed = True

@@ -23,9 +23,6 @@ GROUP_OPEN_MS = 150_000
 ROW_BEFORE_MS = 1_000
 """A row's stamp is a whole second: it may lie up to this before the push it restates."""
 
-ROWS_KEPT_MS = 100 * 86_400_000
-"""Longer than the exchange keeps income rows (bingx.md §5: 3 months); an identity older than this cannot come again."""
-
 WITNESSES = frozenset({"REALIZED_PNL", "TRADING_FEE"})
 """Rows that restate fills; they are no facts. (account.md §3)"""
 
@@ -174,15 +171,15 @@ def close_groups(incomes: Incomes, asked_through_ms: int) -> list[Change]:
 
 
 def forget(incomes: Incomes, before_ms: int) -> None:
-    """Drop what can meet no twin any more: closed groups and moves from before this time.
+    """Drop what can meet no twin and what no question can bring again: all that lies before this time.
 
-    Identities are kept for as long as the exchange keeps rows: a question may reach back that far.
+    A question begins at the watermark or a little before it; the caller stays far enough behind.
     """
     incomes.groups = [group for group in incomes.groups if not group.closed or group.last_ms() >= before_ms]
     incomes.moves = [move for move in incomes.moves if move.at_ms >= before_ms]
     kept = {move.key for move in incomes.moves}
     incomes.joined = [fact for fact in incomes.joined if fact.key in kept]
-    incomes.heard = {key: at_ms for key, at_ms in incomes.heard.items() if at_ms >= before_ms - ROWS_KEPT_MS}
+    incomes.heard = {key: at_ms for key, at_ms in incomes.heard.items() if at_ms >= before_ms}
 
 
 def _amounts(facts: list[IncomeFact]) -> list[Decimal]:

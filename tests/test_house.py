@@ -187,10 +187,16 @@ def test_every_module_that_is_called_pure_is_there() -> None:
     assert set() == PURE - set(modules())
 
 
+OWNED = {"exchange.server": "an async context manager, whose exit cancels its one task and raises what it died of"}
+"""Modules that own a task without a `TaskGroup`, and how."""
+
+
 def test_no_task_is_started_without_an_owner() -> None:
-    """Tasks live in a `TaskGroup`: nobody calls a bare `create_task` or `ensure_future`."""
+    """Tasks live in a `TaskGroup`: nobody else calls a bare `create_task` or `ensure_future`."""
     bare = []
     for name, path in modules().items():
+        if name in OWNED:
+            continue
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 owner = node.func.value
