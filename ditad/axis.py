@@ -9,12 +9,12 @@ splits nothing; what contradicts is named and not taken. (account.md §3, Fills)
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ditad.events import FillRow
-from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
+from ditad.money import DERIVED, EXACT, ZERO, add, exact_sum, half_step, mul, plain, sub
 from ditad.orders import Order, Piece, Reading, Timed
 
 COMMISSION_STEP = Decimal("0.00000001")
@@ -26,6 +26,9 @@ ROW_FEE_SLACK = Decimal("0.0000005")
 PERMUTED_ROWS_MAX = 8
 """Rows of one second beyond this many are taken as one interval without looking for their order."""
 
+Agrees = Callable[[Decimal, Decimal], bool]
+"""Says whether Σ quantity·price up to a boundary is what a frame tells there."""
+
 PER_FILL = "per_fill"
 CUMULATIVE = "cumulative"
 
@@ -34,13 +37,15 @@ CUMULATIVE = "cumulative"
 class Derivation:
     """The pieces of an order, why they are incomplete (``""``: they are not), and what they prove.
 
-    `amounts` is `PER_FILL` or `CUMULATIVE` where this order's figures fit only that reading of `n` and `rp`.
+    `amounts` is `PER_FILL` or `CUMULATIVE` where this order's figures fit only that reading of `n` and `rp`. `printed`
+    says that an average price lies between two ticks, so that average prices are not rounded to the tick.
     """
 
     pieces: tuple[Piece, ...]
     incomplete: str
     amounts: str | None
     problems: tuple[str, ...]
+    printed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class _Terms:
     amounts: str | None
     rates: Sequence[Decimal]
     tick: Decimal | None
+    printed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +98,16 @@ class _Span:
         return sub(self.z1, self.z0)
 
 
-def derive(order: Order, *, amounts: str | None, rates: Sequence[Decimal], tick: Decimal | None) -> Derivation:
+def derive(
+    order: Order, *, amounts: str | None, rates: Sequence[Decimal], tick: Decimal | None, printed: bool = True
+) -> Derivation:
     """Lay all evidence of an order on its axis.
 
     `amounts` is how partial fills' `n` and `rp` are read (`None`: not yet decided), `rates` the account's known fee
-    rates, `tick` the symbol's price step.
+    rates, `tick` the symbol's price step, `printed` whether average prices are known not to be rounded to it.
     """
-    terms = _Terms(amounts=amounts, rates=rates, tick=tick)
-    segments, problem = _lay(order)
+    terms = _Terms(amounts=amounts, rates=rates, tick=tick, printed=printed)
+    segments, problem = _lay(order, terms)
     by_end = {segment.z1: segment for segment in segments}
     readings = {reading.z: reading for reading in order.readings}
     starts = _starts(order)
@@ -109,7 +117,7 @@ def derive(order: Order, *, amounts: str | None, rates: Sequence[Decimal], tick:
     proofs: set[str] = set()
 
     def stated_at(z: Decimal) -> _Quote | None:
-        return _stated_quote(readings.get(z)) or _quote_before(starts.get(z))
+        return _stated_quote(readings.get(z), terms) or _quote_before(starts.get(z), terms)
 
     def span(z0: Decimal, z1: Decimal, before: _Quote | None, *, inner: bool) -> _Span:
         segment = by_end.get(z1)
@@ -125,7 +133,7 @@ def derive(order: Order, *, amounts: str | None, rates: Sequence[Decimal], tick:
             inner=inner,
         )
 
-    left, quote = order.opening, _opening_quote(order)
+    left, quote = order.opening, _opening_quote(order, terms)
     skipped: Decimal | None = None
     for right in _bounds(order, segments):
         here = span(left, right, quote, inner=skipped is not None)
@@ -152,7 +160,12 @@ def derive(order: Order, *, amounts: str | None, rates: Sequence[Decimal], tick:
         incomplete="; ".join(missing[:3]),
         amounts=next(iter(proofs)) if len(proofs) == 1 else None,
         problems=tuple(problems),
+        printed=tick is not None and any(not _on_grid(price, tick) for price in _average_prices(order)),
     )
+
+
+def _average_prices(order: Order) -> list[Decimal]:
+    return [reading.average_price for reading in order.readings if reading.average_price is not None]
 
 
 def _in_time(pieces: list[Piece]) -> tuple[Piece, ...]:
@@ -216,25 +229,29 @@ def _bounds(order: Order, segments: Sequence[_Segment]) -> list[Decimal]:
     return sorted(_boundary(z) for z in found if z > order.opening)
 
 
-def _lay(order: Order) -> tuple[list[_Segment], str]:
+def _lay(order: Order, terms: _Terms) -> tuple[list[_Segment], str]:
     """Lay rows on the axis if they are a complete set and contradict nothing. Returns segments and a contradiction."""
     if not order.rows or exact_sum(row.quantity for row in order.rows) != order.known:
         return [], ""
     readings = {reading.z: reading for reading in order.readings if not reading.summed}
     known = sorted(_stated_bounds(order) | {order.opening})
+
+    def agrees(z: Decimal, quote: Decimal) -> bool:
+        return _agrees(readings.get(z), z, quote, terms)
+
     segments: list[_Segment] = []
     start = quote = ZERO
     for group in _moments(order.rows):
         end = add(start, exact_sum(row.quantity for row in group))
         inner = [z for z in known if start < z < end]
-        parts = _partition(group, start, quote, [(z, readings.get(z)) for z in inner])
+        parts = _partition(group, start, quote, inner, agrees)
         if parts is None and len(group) == 1:
             return [], f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
         for part in parts if parts is not None else [group]:
             stop = add(start, exact_sum(row.quantity for row in part))
             segments.append(_Segment(z0=_boundary(start), z1=_boundary(stop), rows=tuple(part)))
             start, quote = stop, add(quote, _quote_of(part))
-            if not _agrees(readings.get(stop), stop, quote):
+            if not agrees(stop, quote):
                 return [], f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise"
     return [segment for segment in segments if segment.z1 > order.opening], ""
 
@@ -254,16 +271,16 @@ def _quote_of(rows: Sequence[FillRow]) -> Decimal:
     return exact_sum(mul(row.quantity, row.price) for row in rows)
 
 
-def _agrees(reading: Reading | None, z: Decimal, quote: Decimal) -> bool:
+def _agrees(reading: Reading | None, z: Decimal, quote: Decimal, terms: _Terms) -> bool:
     """Say whether Σ quantity·price of rows up to `z` is what a frame's average price says, to its last digit."""
     if reading is None or reading.average_price is None:
         return True
     off = abs(sub(quote, mul(z, reading.average_price)))
-    return off <= mul(mul(z, half_step(reading.average_price)), Decimal(2))
+    return off <= mul(mul(z, _resolution(reading.average_price, terms)), Decimal(2))
 
 
 def _partition(
-    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[tuple[Decimal, Reading | None]]
+    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
 ) -> list[list[FillRow]] | None:
     """Split rows of one moment at the known boundaries; `None` unless exactly one way does it.
 
@@ -271,20 +288,20 @@ def _partition(
     """
     if cuts and len(rows) > PERMUTED_ROWS_MAX:
         return None
-    found = list(itertools.islice(_ways(rows, start, quote, cuts), 2))
+    found = list(itertools.islice(_ways(rows, start, quote, cuts, agrees), 2))
     if len(found) != 1:
         return None
     return [alone for part in found[0] for alone in ([[row] for row in part] if _alike(part) else [part])]
 
 
 def _ways(
-    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[tuple[Decimal, Reading | None]]
+    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
 ) -> Iterator[list[list[FillRow]]]:
     """Give every way, different in money, in which rows in some order meet the boundaries and what is known there."""
     if not cuts:
         yield [rows]
         return
-    (z, reading), later = cuts[0], cuts[1:]
+    z, later = cuts[0], cuts[1:]
     tried: set[tuple[object, ...]] = set()
     for size in range(1, len(rows) - len(later)):
         for chosen in itertools.combinations(range(len(rows)), size):
@@ -294,10 +311,10 @@ def _ways(
                 continue
             tried.add(money)
             reached = add(quote, _quote_of(head))
-            if add(start, exact_sum(row.quantity for row in head)) != z or not _agrees(reading, z, reached):
+            if add(start, exact_sum(row.quantity for row in head)) != z or not agrees(z, reached):
                 continue
             rest = [row for index, row in enumerate(rows) if index not in chosen]
-            for tail in _ways(rest, z, reached, later):
+            for tail in _ways(rest, z, reached, later, agrees):
                 yield [head, *tail]
 
 
@@ -313,28 +330,40 @@ def _alike(rows: Sequence[FillRow]) -> bool:
 # ---- the money of a piece ---------------------------------------------------------------------------------------------
 
 
-def _stated_quote(reading: Reading | None) -> _Quote | None:
+def _resolution(price: Decimal, terms: _Terms) -> Decimal:
+    """Say how far an average price may be off: half its last digit, or half a tick where it may have been rounded."""
+    printed = half_step(price)
+    if terms.printed or terms.tick is None or not _on_grid(price, terms.tick):
+        return printed
+    return max(printed, mul(terms.tick, Decimal("0.5")))
+
+
+def _on_grid(price: Decimal, tick: Decimal) -> bool:
+    return not EXACT.remainder(price, tick)
+
+
+def _stated_quote(reading: Reading | None, terms: _Terms) -> _Quote | None:
     """Give the quote up to a frame's `z` as its average price has it."""
     if reading is None or reading.average_price is None:
         return None
-    return _Quote(mul(reading.z, reading.average_price), mul(reading.z, half_step(reading.average_price)))
+    return _Quote(mul(reading.z, reading.average_price), mul(reading.z, _resolution(reading.average_price, terms)))
 
 
-def _quote_before(reading: Reading | None) -> _Quote | None:
+def _quote_before(reading: Reading | None, terms: _Terms) -> _Quote | None:
     """Give the quote up to where a frame's last execution begins: what its average price says less `l`·`L`."""
-    stated = _stated_quote(reading)
+    stated = _stated_quote(reading, terms)
     if reading is None or stated is None or reading.last_quantity is None or reading.last_price is None:
         return None
     return _Quote(sub(stated.value, mul(reading.last_quantity, reading.last_price)), stated.slack)
 
 
-def _opening_quote(order: Order) -> _Quote | None:
+def _opening_quote(order: Order, terms: _Terms) -> _Quote | None:
     """Give the quote of the covered part; `None` where its average price was never stated."""
     if not order.opening:
         return _Quote(ZERO, ZERO)
     if order.opening_price is None:
         return None
-    return _Quote(mul(order.opening, order.opening_price), mul(order.opening, half_step(order.opening_price)))
+    return _Quote(mul(order.opening, order.opening_price), mul(order.opening, _resolution(order.opening_price, terms)))
 
 
 def _after(span: _Span, piece: Piece) -> _Quote | None:
@@ -438,17 +467,21 @@ def _trade_ids(reading: Reading | None, rows: Sequence[FillRow]) -> tuple[str, .
 
 
 def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: _Terms) -> Decimal | None:
-    """Give the exact quote if the price can only be one tick and the fee is that quote's at a known rate."""
+    """Give the exact quote if of the ticks that the price can be exactly one explains the fee, at a known rate."""
     if terms.tick is None or fee is None:
         return None
     step = mul(growth, terms.tick)
     lowest = DERIVED.divide(sub(quote.value, quote.slack), step).to_integral_value(rounding=ROUND_CEILING)
     highest = DERIVED.divide(add(quote.value, quote.slack), step).to_integral_value(rounding=ROUND_FLOOR)
-    if lowest != highest:
-        return None
-    exact = mul(growth, mul(lowest, terms.tick))
-    charging = [rate for rate in terms.rates if rate]  # a rate of 0 fits a part as well as the whole
-    return exact if _is_fee_of(fee, _Quote(exact, ZERO), charging) else None
+    fitting = set()
+    for rate in terms.rates:
+        if not rate:  # a rate of 0 fits a part as well as the whole
+            continue
+        ticks = DERIVED.divide(fee, mul(step, rate)).to_integral_value()
+        exact = mul(growth, mul(ticks, terms.tick))
+        if lowest <= ticks <= highest and _is_fee_of(fee, _Quote(exact, ZERO), [rate]):
+            fitting.add(exact)
+    return fitting.pop() if len(fitting) == 1 else None
 
 
 def _is_fee_of(fee: Decimal, quote: _Quote, rates: Sequence[Decimal]) -> bool:

@@ -119,10 +119,16 @@ def lay(turn: Turn, order: Order) -> None:
     forced = turn.settings.partial_amounts
     amounts = forced if forced != "auto" else state.decisions.get("partial_amounts")
     derivation = derive(
-        order, amounts=amounts, rates=state.fee_rates, tick=contract.tick if contract is not None else None
+        order,
+        amounts=amounts,
+        rates=state.fee_rates,
+        tick=contract.tick if contract is not None else None,
+        printed="average_price" in state.decisions,
     )
     if amounts is None and derivation.amounts is not None:
         turn.decide("partial_amounts", derivation.amounts, f"order {order.order_id}: the fee fits only this reading")
+    if derivation.printed:
+        turn.decide("average_price", "printed", f"order {order.order_id}: an average price lies between two ticks")
     for problem in derivation.problems:
         _contradict(turn, order, problem)
     _replace_pieces(turn, order, list(derivation.pieces))
@@ -170,8 +176,10 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
     order.pieces = pieces
     for piece in removed:
         state.unknown.pop(f"fill:{order.order_id}:{piece.z1}", None)
+    told = {piece.z1: _told_as(turn, order, piece) for piece in removed}
     for piece in added:
-        _publish_piece(turn, order, piece, removed)
+        overlapped = [told[old.z1] for old in removed if _overlap(old, piece)]
+        _publish_piece(turn, order, piece, tuple(sorted(set[int]().union(*overlapped))))
     for piece in removed:
         if all(piece.z1 != kept.z1 for kept in pieces):
             order.numbers.pop(str(piece.z1), None)
@@ -181,10 +189,17 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
         _state_last_fill(turn, pieces)
 
 
-def _publish_piece(turn: Turn, order: Order, piece: Piece, removed: list[Piece]) -> None:
-    replaces = tuple(
-        sorted({order.numbers[str(old.z1)] for old in removed if _overlap(old, piece) and str(old.z1) in order.numbers})
-    )
+def _told_as(turn: Turn, order: Order, piece: Piece) -> set[int]:
+    """Give the numbers of the records that a piece was told by; one of this very event is taken back."""
+    number = order.numbers.get(str(piece.z1))
+    return {*turn.withdraw(RecordType.FILL, _fill_key(order, piece)), *([] if number is None else [number])}
+
+
+def _fill_key(order: Order, piece: Piece) -> str:
+    return f"{order.order_id}:{plain(piece.z0)}:{plain(piece.z1)}"
+
+
+def _publish_piece(turn: Turn, order: Order, piece: Piece, replaces: tuple[int, ...]) -> None:
     if piece.fee is None or piece.realized_pnl is None:
         turn.state.unknown[f"fill:{order.order_id}:{piece.z1}"] = UnknownAmount(
             kind="fill", order_id=order.order_id, z0=piece.z0, z1=piece.z1, at_ms=piece.at_ms
@@ -192,7 +207,7 @@ def _publish_piece(turn: Turn, order: Order, piece: Piece, removed: list[Piece])
     numbers, z1 = order.numbers, str(piece.z1)
     turn.draft(
         RecordType.FILL,
-        f"{order.order_id}:{plain(piece.z0)}:{plain(piece.z1)}",
+        _fill_key(order, piece),
         fill_body(order, piece, replaces),
         replaces=replaces,
         numbered=lambda seq: numbers.__setitem__(z1, seq),
@@ -426,8 +441,7 @@ def _opening_of(turn: Turn, order: Order, before: Decimal, through: Decimal) -> 
     inside = [row for row in order.rows if second <= row.at_ms < second + 1_000]
     later = [row for row in order.rows if row.at_ms >= second + 1_000]
     amounts = [exact_sum(sub(row.realized_pnl or ZERO, row.fee or ZERO) for row in part) for part in (inside, later)]
-    if state.stated.wallet is None:
-        return through
+    assert state.stated.wallet is not None, "a baseline states the wallet"
     missing = sub(state.stated.wallet.value, capital_raw(state))
     slack = turn.settings.capital_epsilon
     without = abs(sub(missing, amounts[1])) <= slack

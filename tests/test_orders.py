@@ -409,16 +409,38 @@ def test_one_tick_and_a_known_rate_prove_one_execution() -> None:
     assert (True, Decimal("300.3"), Decimal(0)) == (piece.single, piece.quote, piece.quote_slack)
 
 
+def test_the_fee_tells_the_tick_where_the_price_leaves_several() -> None:
+    """An average of one decimal may be any of eleven ticks of 0.01; the fee fits one of them."""
+    (piece,) = told(heard(frame("3", "100.1", n="0.15010500")), tick=Decimal("0.01")).pieces
+    assert (True, Decimal("300.21")) == (piece.single, piece.quote)
+
+
+def test_an_average_price_on_a_tick_may_have_been_rounded_to_it() -> None:
+    """Until one between two ticks was seen, half a tick stays open; rows then contradict nothing."""
+    order = heard(frame("2", "100.10000000", n="0.05"))
+    hear_rows(order, [row("1", "100.1", at=1), row("1", "100.2", at=2)])
+    derivations = [derive(order, amounts=None, rates=RATES, tick=TICK, printed=printed) for printed in (False, True)]
+    assert [(), ("rows make 200.3 up to 2, frames say otherwise",)] == [found.problems for found in derivations]
+
+
+@pytest.mark.parametrize(
+    ("ap", "printed"), [("100.15000000", True), ("100.10000000", False)], ids=["between two ticks", "on a tick"]
+)
+def test_an_average_price_between_two_ticks_proves_that_they_are_not_rounded(ap: str, *, printed: bool) -> None:
+    """One is enough."""
+    assert printed == told(heard(frame("2", ap, n="0.1"))).printed
+
+
 @pytest.mark.parametrize(
     ("ap", "n", "rates", "tick"),
     [
         ("100.10000000", "0.05005", RATES, TICK),
-        ("100.1", "0.15015", RATES, Decimal("0.01")),
+        ("100.1", "0.15015", (Decimal("0.0005"), Decimal("0.00049995005")), Decimal("0.01")),
         ("100.10000000", "0", (Decimal(0),), TICK),
         ("100.10000000", "0.15015", RATES, None),
         ("100.10000000", None, RATES, TICK),
     ],
-    ids=["fee of a part", "several ticks possible", "a rate of 0 proves nothing", "tick unknown", "fee unknown"],
+    ids=["fee of a part", "two ticks explain the fee", "a rate of 0 proves nothing", "tick unknown", "fee unknown"],
 )
 def test_without_proof_a_jump_is_not_one_execution(
     ap: str, n: str | None, rates: tuple[Decimal, ...], tick: Decimal | None
