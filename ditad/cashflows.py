@@ -97,10 +97,8 @@ def fold_income_report(turn: Turn, report: IncomeReport) -> None:
 
 def _hear_income_row(turn: Turn, row: IncomeRow) -> None:
     if row.kind == "TRADING_FEE" and row.symbol is not None:
-        key = f"tran:{row.tran_id}"
-        if key not in turn.state.incomes.heard:
-            turn.state.incomes.heard[key] = row.at_ms
-            turn.state.witnesses.setdefault(f"{row.symbol}|{row.at_ms // 1_000}", []).append(-row.amount)
+        turn.state.incomes.heard[f"tran:{row.tran_id}"] = row.at_ms
+        turn.state.witnesses.setdefault(f"{row.symbol}|{row.at_ms // 1_000}", []).append(-row.amount)
         return
     _apply(turn, hear_row(turn.state.incomes, row))
 
@@ -150,20 +148,20 @@ def _apply(turn: Turn, change: Change) -> None:
     if not change.removed and not change.added:
         return
     before = capital_raw(state)
-    replaced = []
+    replaced: list[int] = []
     for fact in change.removed:
         _book(turn, fact, -1)
         state.unknown.pop(fact.key, None)
         number = state.income_numbers.pop(fact.key, None)
-        if number is not None:
-            replaced.append(number)
+        replaced += [] if number is None else [number]
+        replaced += turn.withdraw(RecordType.INCOME, fact.key)
     for fact in change.added:
         _book(turn, fact, 1)
         if fact.amount is None:
             state.unknown[fact.key] = UnknownAmount(
                 kind=fact.kind.value, order_id=None, z0=None, z1=None, at_ms=fact.at_ms
             )
-        _publish_income(turn, fact, tuple(replaced))
+        _publish_income(turn, fact, tuple(sorted(set(replaced))))
     turn.move_wallet(sub(capital_raw(state), before))
 
 

@@ -23,6 +23,7 @@ import structlog
 from ditad.api.client import ApiClient
 from ditad.config import load
 from ditad.daemon import Daemon
+from ditad.events import Question
 from ditad.exchange import AccountSpec, Action, BooksTruth, SimulatedExchange, trade
 from ditad.hub import Hub
 from ditad.log import configure
@@ -37,6 +38,9 @@ SETTLE_S_MAX = 30.0
 ACCOUNTS = ("hedge", "oneway")
 SHOWN_S = 0.25
 SEED = 20_261_122
+
+FINAL_QUESTIONS = (Question.BALANCE, Question.POSITIONS, Question.FILLS, Question.INCOME)
+"""What is asked once more at the end, before the books are compared."""
 
 SUMS = {
     "wallet_balance": "capital_raw",
@@ -208,7 +212,8 @@ async def _settled(daemon: Daemon, name: str) -> bool:
     service.feed.request_audit()
 
     def agreed() -> bool:
-        return state.stated.positions_asked_us > after_us and state.status == "OK" and not service.not_ready()
+        answered = all(state.answered_us.get(question.value, 0) > after_us for question in FINAL_QUESTIONS)
+        return answered and state.status == "OK" and not service.not_ready()
 
     return await _until(service.hub, agreed, SETTLE_S_MAX)
 

@@ -215,7 +215,8 @@ def published(state: State, verdict: Verdict) -> dict[str, object]:
     if state.baseline is None:
         if settings.seed_capital is not None:
             source, amount = "seed", settings.seed_capital
-    elif stated.wallet is not None:
+    else:
+        assert stated.wallet is not None, "a baseline states the wallet"
         if inquiry is not None and inquiry.confirmed:
             source, amount = "e_disputed", stated.wallet.value
         elif verdict.wallet in {Standing.SETTLED, Standing.UNSETTLED}:

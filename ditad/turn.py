@@ -73,6 +73,12 @@ class Turn:
         self.changed = True
         self.drafts.append(Draft(type=kind, key=key, body=body, replaces=replaces, numbered=numbered))
 
+    def withdraw(self, kind: RecordType, key: str) -> tuple[int, ...]:
+        """Take back a record of this event that is corrected within it; gives what it would have replaced."""
+        taken = [draft for draft in self.drafts if (draft.type, draft.key) == (kind, key)]
+        self.drafts = [draft for draft in self.drafts if (draft.type, draft.key) != (kind, key)]
+        return tuple(seq for draft in taken for seq in draft.replaces)
+
     def decide(self, name: str, value: str, evidence: str) -> None:
         """Ask for a decision to be journaled; it holds once the fold reads it back."""
         if name not in self.state.decisions and all(decision.name != name for decision in self.decisions):

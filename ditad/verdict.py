@@ -16,7 +16,7 @@ from ditad.events import PositionSide, Question
 from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import RecordType, rfc3339
-from ditad.settle import Balance, Standing, Twins, balance
+from ditad.settle import Balance, Standing, balance
 from ditad.state import Divergence, Inquiry, State
 from ditad.statements import mark_of
 from ditad.turn import Turn, capital_raw, tolerance
@@ -77,8 +77,7 @@ def compare(turn: Turn) -> Verdict:
     if wallet.deadline_us is not None:
         deadlines.append(wallet.deadline_us)
     quantities: dict[str, Balance] = {}
-    for key in sorted({*state.positions, *state.quantity_twins}):
-        twins = state.quantity_twins.setdefault(key, Twins())
+    for key, twins in sorted(state.quantity_twins.items()):
         position = state.positions.get(key)
         held = position.run.quantity if position is not None else ZERO
         stand = balance(twins, held, ZERO, now)
@@ -117,13 +116,13 @@ def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStat
     """Say what a difference amounts to: waiting, being asked about, unanswered, or confirmed."""
     if standing in {Standing.UNSETTLED, Standing.SETTLED}:
         return ReconcileStatus.WARN, DivergenceClass.UNSETTLED
+    if turn.state.incomplete or (turn.state.unknown and name == reconcile.R1_FIELD):
+        return ReconcileStatus.UNKNOWN, DivergenceClass.AMOUNT_UNKNOWN
     inquiry = turn.state.inquiries.get(name)
     if inquiry is not None and inquiry.confirmed:
         return ReconcileStatus.ERROR, DivergenceClass.MISMATCH
     if inquiry is not None and inquiry.failed:
         return ReconcileStatus.UNKNOWN, DivergenceClass.QUESTION_FAILED
-    if turn.state.unknown or _incomplete(turn.state):
-        return ReconcileStatus.UNKNOWN, DivergenceClass.AMOUNT_UNKNOWN
     return ReconcileStatus.WARN, DivergenceClass.CONFIRMING
 
 
@@ -152,8 +151,7 @@ def _sides(key: str, quantity: Decimal) -> dict[str, Decimal]:
 
 def _quantity_findings(turn: Turn, key: str, stand: Balance, held: Decimal) -> list[Finding]:
     """R3, for one position; a one-way position speaks for the sides on which anybody has something."""
-    if stand.standing is Standing.SILENT:
-        return []
+    assert stand.standing is not Standing.SILENT, "what nobody named the baseline stated flat"
     symbol = key.rpartition(":")[0]
     stated = turn.state.quantity_twins[key].statements[-1].value
     if turn.state.one_way and not key.endswith(PositionSide.BOTH) and not held and not stated:

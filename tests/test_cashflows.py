@@ -1,0 +1,332 @@
+"""Incomes into K: funding, transfers and other income, and the rows of the baseline's own second.
+
+All payloads are synthetic: nobody has captured a funding frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ditad.events import PositionSide, StreamChanged, StreamState
+from tests.support.reading import at, audit
+from tests.support.story import START_US, Story
+
+LONG = PositionSide.LONG
+SECOND_MS = START_US // 1_000
+
+
+def current(story: Story) -> list[dict[str, Any]]:
+    """Give the incomes that no later record replaces."""
+    incomes = [record for record in story.records if record["type"] == "income"]
+    gone = {seq for record in incomes for seq in at(record, "income").get("replaces", [])}
+    return [at(record, "income") for record in incomes if record["seq"] not in gone]
+
+
+def test_funding_paid_is_positive_and_subtracted() -> None:
+    """A push with a change of −0.4 is 0.4 paid; an amount from a push is provisional and worsens nothing."""
+    story = Story()
+    story.account("999.6", reason="FUNDING_FEE", change="-0.4")
+    assert ("0.4", "999.6", "OK", "0.4") == (
+        story.k["funding_paid"],
+        story.k["capital_raw"],
+        story.status,
+        at(story.snap, "e.last_funding"),
+    )
+    assert [("funding", "0.4", True)] == [
+        (fact["kind"], fact["amount"], fact["provisional"]) for fact in current(story)
+    ]
+
+
+def test_funding_received_is_negative() -> None:
+    """A push with a change of +0.4 is a payment of −0.4."""
+    story = Story()
+    story.account("1000.4", reason="FUNDING_FEE", change="0.4")
+    assert ("-0.4", "1000.4") == (story.k["funding_paid"], story.k["capital_raw"])
+
+
+def test_a_funding_push_without_its_change_is_read_off_an_agreed_wallet() -> None:
+    """The statement before it agreed with K, nothing was unsettled and no gap open: the movement is the amount."""
+    story = Story()
+    story.account("999.6", reason="FUNDING_FEE")
+    assert ("0.4", "OK") == (story.k["funding_paid"], story.status)
+
+
+def test_a_change_that_the_wallet_contradicts_is_not_taken() -> None:
+    """Where the wallet moved by another amount than the frame says, the agreed wallet is believed."""
+    story = Story()
+    story.account("999.5", reason="FUNDING_FEE", change="-0.4")
+    assert ("0.5", "OK") == (story.k["funding_paid"], story.status)
+
+
+def unsettled(story: Story) -> None:
+    """Leave the wallet ahead of K."""
+    story.account("990")
+
+
+def in_a_gap(story: Story) -> None:
+    """Leave a gap open."""
+    story.tell(StreamChanged(state=StreamState.LOST, detail="x", at_ms=None))
+
+
+def with_an_unknown_fee(story: Story) -> None:
+    """Leave a fee untold."""
+    story.order(z="1", ap="100.00000000", fee=None)
+
+
+@pytest.mark.parametrize("before", [unsettled, in_a_gap, with_an_unknown_fee])
+def test_funding_whose_amount_nobody_told_is_unknown(before: Any) -> None:
+    """It is never 0 and never whatever was left over: that would hide a loss for good."""
+    story = Story()
+    before(story)
+    story.account("980", reason="FUNDING_FEE")
+    assert ("0", "UNKNOWN", None) == (story.k["funding_paid"], story.status, at(story.snap, "e.last_funding"))
+    assert "funding" in [amount["kind"] for amount in at(story.snap, "k.unknown")]
+
+
+def test_a_change_is_believed_while_the_wallet_cannot_speak() -> None:
+    """Unsettled, the frame's own figure is all there is."""
+    story = Story()
+    unsettled(story)
+    story.account("989.6", reason="FUNDING_FEE", change="-0.4")
+    assert "0.4" == story.k["funding_paid"]
+
+
+def test_rows_of_equal_sum_become_the_facts() -> None:
+    """One cross push covers two positions; the two rows replace it, one per `tranId`, and K does not move."""
+    story = Story()
+    story.pass_s(100)
+    story.account("999.6", reason="FUNDING_FEE", change="-0.4")
+    story.income(
+        story.income_row("1", "FUNDING_FEE", "-0.3", symbol="BTC-USDT"),
+        story.income_row("2", "FUNDING_FEE", "-0.1", symbol="ETH-USDT"),
+    )
+    assert [("1", "0.3"), ("2", "0.1")] == [(fact["tran_id"], fact["amount"]) for fact in current(story)]
+    assert ("0.4", "OK") == (story.k["funding_paid"], story.status)
+    assert ("BTC-USDT", "ETH-USDT") == story.projection.needs().symbols
+
+
+def test_a_difference_between_push_and_rows_is_a_divergence_when_the_group_closes() -> None:
+    """Told −0.4 by push and −0.5 by rows: FUNDING speaks once the rows must all have come, and the rows count."""
+    story = Story()
+    story.pass_s(100)
+    story.account("999.5", reason="FUNDING_FEE", change="-0.4")
+    story.tell(StreamChanged(state=StreamState.KEY_RENEWED, detail="", at_ms=None))
+    row = story.income_row("1", "FUNDING_FEE", "-0.6", symbol="BTC-USDT")
+    audit(story, "999.5", incomes=(row,))
+    audit(story, "999.5", incomes=(row,), symbols=("BTC-USDT",), after_s=200)
+    fields = [body["field"] for body in story.of_type("divergence") if body["rule"] == "FUNDING"]
+    assert [f"funding:USDT:{SECOND_MS + 100_004}"] == list(dict.fromkeys(fields))
+    assert "0.6" == story.k["funding_paid"]
+
+
+def test_a_funding_difference_is_over_once_the_wallet_agrees() -> None:
+    """The rows made K right: the divergence closes with the next event."""
+    story = Story()
+    story.pass_s(100)
+    story.account("999.5")
+    story.account("999.4", reason="FUNDING_FEE", change="-0.4")
+    row = story.income_row("1", "FUNDING_FEE", "-0.6", symbol="BTC-USDT")
+    audit(story, "999.4", incomes=(row,))
+    audit(story, "999.4", incomes=(row,), after_s=200)
+    audit(story, "999.4", incomes=(row,))
+    states = [body["state"] for body in story.of_type("divergence") if body["rule"] == "FUNDING"]
+    assert (["confirmed", "healed"], "OK") == (states, story.status)
+
+
+def test_an_unknown_amount_is_told_by_its_rows_after_a_completed_question() -> None:
+    """Rows give what no push told, once all of them must have come."""
+    story = Story()
+    story.pass_s(100)
+    unsettled(story)
+    story.account("989.6", reason="FUNDING_FEE")
+    row = story.income_row("1", "FUNDING_FEE", "-0.4", symbol="BTC-USDT")
+    audit(story, "989.6", incomes=(row,))
+    assert 1 == len(at(story.snap, "k.unknown"))
+    audit(story, "989.6", incomes=(row,), after_s=200)
+    assert ([], "0.4") == (at(story.snap, "k.unknown"), story.k["funding_paid"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "change", "kind"),
+    [
+        ("DEPOSIT", "5", "transfer"),
+        ("WITHDRAW", "-5", "transfer"),
+        ("ASSET_TRANSFER", "5", "transfer"),
+        ("ADJUSTMENT", "-5", "other"),
+    ],
+)
+def test_other_reasons_are_kept_by_their_name(reason: str, change: str, kind: str) -> None:
+    """DEPOSIT, WITHDRAW and names with TRANSFER are transfers; all else is other income. Positive is in."""
+    story = Story()
+    story.account(str(1000 + int(change)), reason=reason, change=change)
+    assert [(kind, reason, change)] == [(fact["kind"], fact["name"], fact["amount"]) for fact in current(story)]
+    assert "OK" == story.status
+
+
+def test_a_push_without_change_is_no_fact() -> None:
+    """A difference names its reason instead."""
+    story = Story()
+    story.account("1005", reason="ADJUSTMENT", change="0")
+    assert ([], "WARN") == (current(story), story.status)
+
+
+def test_an_order_push_is_no_income() -> None:
+    """Its change is 0 although a fee was taken, and what it is belongs to fills."""
+    story = Story()
+    story.account("999", reason="ORDER", change="-1")
+    assert [] == current(story)
+
+
+def test_a_repeated_push_counts_once() -> None:
+    """Asset, reason, time, change and wallet are its identity."""
+    story = Story()
+    for _ in range(2):
+        story.account("1005", reason="DEPOSIT", change="5", event_ms=SECOND_MS + 50)
+    assert "5" == story.k["transfers"]
+
+
+@pytest.mark.parametrize("row_first", [True, False])
+def test_a_push_and_a_row_of_one_transfer_are_one_fact(*, row_first: bool) -> None:
+    """Equal asset and amount, close in time: the `tranId` becomes its identity, whichever came first."""
+    story = Story()
+    story.pass_s(100)
+    row = story.income_row("77", "TRANSFER", "5")
+    if row_first:
+        story.income(row)
+    story.account("1005", reason="DEPOSIT", change="5")
+    story.income(row)
+    assert [("77", "5", {"push", "income"})] == [
+        (fact["tran_id"], fact["amount"], set(fact["sources"])) for fact in current(story)
+    ]
+    assert ("5", "OK") == (story.k["transfers"], story.status)
+
+
+def test_an_income_names_all_that_readers_are_promised() -> None:
+    """The body of an income has every key of interfaces.md §3."""
+    story = Story()
+    story.account("1005", reason="DEPOSIT", change="5")
+    assert {"kind", "amount", "asset", "symbol", "tran_id", "at", "sources"} <= set(story.of_type("income")[0])
+
+
+def test_the_symbol_of_an_isolated_funding_push_is_kept() -> None:
+    """A push that names one position is about its symbol."""
+    story = Story()
+    story.account("999.6", ("BTC-USDT", LONG, "0", "0"), reason="FUNDING_FEE", change="-0.4")
+    assert "BTC-USDT" == story.of_type("income")[0]["symbol"]
+
+
+def test_income_in_another_asset_stays_out_of_this_ledger() -> None:
+    """Pushes and rows in USDC move nothing here, and the snapshot says that they exist."""
+    story = Story()
+    story.account("5", reason="DEPOSIT", change="5", asset="USDC")
+    story.income(story.income_row("1", "TRANSFER", "7", asset="EUR"))
+    story.account("1000")
+    assert ("1000", ["EUR", "USDC"]) == (story.k["capital_raw"], at(story.snap, "coverage.other_assets"))
+
+
+def test_rows_that_restate_fills_are_no_facts() -> None:
+    """REALIZED_PNL and TRADING_FEE rows move nothing by themselves, also in the baseline's own second."""
+    story = Story()
+    rows = [
+        story.income_row("1", "REALIZED_PNL", "5", symbol="BTC-USDT"),
+        story.income_row("2", "TRADING_FEE", "-1", symbol="BTC-USDT"),
+        story.income_row("3", "TRADING_FEE", "-1"),
+    ]
+    story.income(*rows)
+    story.pass_s(100)
+    story.income(*rows, story.income_row("4", "TRADING_FEE", "-1", symbol="BTC-USDT"))
+    assert ("1000", []) == (story.k["capital_raw"], story.projection.state.ambiguous)
+
+
+def test_where_the_exchange_keeps_no_income_that_is_said() -> None:
+    """Demo income is always null: the kind is unavailable, told once, until it is answered after all."""
+    story = Story()
+    story.income(available=False)
+    assert "unavailable" == at(story.snap, "coverage.kinds.income")
+    before = len(story.records)
+    story.income(available=False)
+    assert before == len(story.records)
+    story.income()
+    story.audit_done()
+    assert "live" == at(story.snap, "coverage.kinds.income")
+
+
+# ---- rows around the baseline -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "after_ms", "wallet", "counted"),
+    [
+        ("TRANSFER", -1_000, "1005", "1000"),
+        ("TRANSFER", 0, "1005", "1005"),
+        ("TRANSFER", 0, "1000", "1000"),
+        ("TRANSFER", 1_000, "1000", "1005"),
+        ("FUNDING_FEE", 59_000, "1005", "1005"),
+        ("FUNDING_FEE", 59_000, "1000", "1000"),
+        ("FUNDING_FEE", 61_000, "1000", "1005"),
+    ],
+    ids=[
+        "earlier never counts",
+        "own second, wallet says yes",
+        "own second, wallet says no",
+        "later always counts",
+        "funding within 60 s, wallet says yes",
+        "funding within 60 s, wallet says no",
+        "funding later counts",
+    ],
+)
+def test_a_row_that_may_lie_before_the_baseline_counts_on_a_statements_word(
+    kind: str, after_ms: int, wallet: str, counted: str
+) -> None:
+    """It counts if and only if a later statement equals K exactly with it and not without it."""
+    story = Story()
+    story.pass_s(90)
+    row = story.income_row("1", kind, "5", at_ms=SECOND_MS + after_ms)
+    story.income(row)
+    story.income(row)
+    story.account(wallet)
+    assert counted == story.k["capital_raw"]
+
+
+def test_several_ambiguous_rows_count_together() -> None:
+    """One settlement has a row per position; together they are what the wallet says."""
+    story = Story()
+    story.pass_s(90)
+    story.income(
+        story.income_row("1", "FUNDING_FEE", "-5", symbol="BTC-USDT", at_ms=SECOND_MS),
+        story.income_row("2", "FUNDING_FEE", "-2", symbol="ETH-USDT", at_ms=SECOND_MS),
+    )
+    story.account("996")
+    assert "1000" == story.k["capital_raw"]
+    story.account("993")
+    assert ("993", "OK") == (story.k["capital_raw"], story.status)
+
+
+def test_a_funding_row_just_after_the_baseline_is_not_ambiguous_when_its_push_was_heard() -> None:
+    """The push came after the baseline, so what its row restates did too."""
+    story = Story()
+    story.pass_s(20)
+    story.account("999.6", reason="FUNDING_FEE", change="-0.4")
+    story.income(story.income_row("1", "FUNDING_FEE", "-0.4", symbol="BTC-USDT"))
+    assert [("1", "0.4")] == [(fact["tran_id"], fact["amount"]) for fact in current(story)]
+
+
+def test_a_push_from_before_the_baseline_is_no_fact() -> None:
+    """Buffered pushes stamped earlier are in the baseline's wallet."""
+    story = Story()
+    story.account("1005", reason="DEPOSIT", change="5", event_ms=SECOND_MS - 1)
+    assert ("1000", "1000") == (story.k["capital_raw"], at(story.snap, "e.wallet_balance"))
+
+
+def test_a_row_that_another_of_the_same_answer_corrects_is_not_told() -> None:
+    """The first row equals the push, with the second it does not: the push stands, and no list counts it twice."""
+    story = Story()
+    story.pass_s(100)
+    story.account("999.6", reason="FUNDING_FEE", change="-0.4")
+    story.income(
+        story.income_row("1", "FUNDING_FEE", "-0.4", symbol="BTC-USDT"),
+        story.income_row("2", "FUNDING_FEE", "-0.1", symbol="ETH-USDT"),
+    )
+    assert ("0.4", ["0.4"]) == (story.k["funding_paid"], [fact["amount"] for fact in current(story)])

@@ -1,0 +1,725 @@
+"""Fills into K: identity, orders from before the baseline, corrections, forced closes, the position mode.
+
+All payloads are synthetic, except where a test says that they are captured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ditad.events import CoveredOrder, FillsReport, OrdersReport, OrderStatus, PositionSide, Question, Side, Terms
+from ditad.fills import created_ms
+from tests.support.captures import (
+    FIRST_PAIR,
+    audit_short,
+    before_first_pair,
+    begin,
+    both_pairs,
+    hear,
+    missing_fees,
+    missing_rows,
+)
+from tests.support.reading import at, audit, explained, snapshots
+from tests.support.story import START_US, Story, order_id_at
+
+LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
+BEFORE = order_id_at(START_US // 1_000 - 60_000)
+D = Decimal
+
+
+def buy(story: Story, order_id: str | None = None, **figures: Any) -> str:
+    """Tell a filled market order of 1 at 100 with a fee of 0.05, some figures changed."""
+    return story.order(order_id, **{"z": "1", "ap": "100.00000000", "fee": "0.05", **figures})
+
+
+def current(story: Story) -> list[dict[str, Any]]:
+    """Give the fills that no later record replaces."""
+    fills = [record for record in story.records if record["type"] == "fill"]
+    gone = {seq for record in fills for seq in at(record, "fill").get("replaces", [])}
+    return [at(record, "fill") for record in fills if record["seq"] not in gone]
+
+
+# ---- captured frames --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [FIRST_PAIR, FIRST_PAIR[::-1]], ids=["account first", "order first"])
+def test_the_first_captured_pair_reconciles_in_either_order(order: tuple[str, str]) -> None:
+    """Whichever frame comes first, wallet, quantity and entry agree to the last digit."""
+    story = before_first_pair()
+    for name in order:
+        hear(story, name)
+    assert ("OK", "0", "0", "0.0003", "28396.5") == (
+        story.status,
+        story.delta("capital_vs_wallet"),
+        story.delta("position_qty:BTC-USDT:SHORT"),
+        at(story.snap, "k.positions.0.qty"),
+        at(story.snap, "k.positions.0.entry_price"),
+    )
+
+
+def test_half_of_a_captured_pair_is_unsettled() -> None:
+    """Between the two frames the difference is WARN, whatever its size."""
+    story = before_first_pair()
+    hear(story, FIRST_PAIR[0])
+    assert ("WARN", ["UNSETTLED|capital_vs_wallet", "UNSETTLED|position_qty:BTC-USDT:SHORT"]) == (
+        story.status,
+        explained(story)[:2],
+    )
+
+
+def test_the_second_captured_pair_ends_with_what_the_capture_lacks() -> None:
+    """K ends 0.00284552 above E and 0.0002 BTC short of it, within the settle window: a fill may be on its way."""
+    story = both_pairs()
+    assert ("0.00284552", "-0.0002", "WARN") == (
+        story.delta("capital_vs_wallet"),
+        story.delta("position_qty:BTC-USDT:SHORT"),
+        story.status,
+    )
+
+
+def test_the_second_captured_pair_is_confirming_after_the_window() -> None:
+    """When the settle window is over what is missing is asked about."""
+    story = both_pairs()
+    story.tick()
+    assert ("WARN", "CONFIRMING|capital_vs_wallet") == (story.status, explained(story)[0])
+    assert story.projection.needs().facts_after_us is not None
+
+
+def test_the_second_captured_pair_is_unknown_when_rest_cannot_be_asked() -> None:
+    """A failed question is never an empty answer."""
+    story = both_pairs()
+    story.tick()
+    story.pass_s(1)
+    story.failed(Question.FILLS)
+    story.audit_done(failed=("fills",))
+    assert ("UNKNOWN", "QUESTION_FAILED|capital_vs_wallet") == (story.status, explained(story)[0])
+    assert ("0.00284552", False) == (story.delta("capital_vs_wallet"), at(story.snap, "published.usable"))
+
+
+def test_the_second_captured_pair_is_an_error_when_rest_has_nothing() -> None:
+    """A complete audit that found no row confirms the difference; E's figure is published as disputed."""
+    story = both_pairs()
+    story.tick()
+    audit_short(story)
+    assert ("ERROR", "0.00284552", "-0.0002") == (
+        story.status,
+        story.delta("capital_vs_wallet"),
+        story.delta("position_qty:BTC-USDT:SHORT"),
+    )
+    assert ("e_disputed", "3.99129163", False) == tuple(
+        at(story.snap, "published")[name] for name in ("source", "capital", "usable")
+    )
+
+
+def test_the_second_captured_pair_heals_when_rest_has_the_rows() -> None:
+    """Two rows with fees rounded to six decimals close the difference within what their rounding leaves open."""
+    story = both_pairs()
+    story.tick()
+    audit_short(story)
+    audit_short(story, *missing_rows(story))
+    assert ("OK", "-0.00000048", "0.000001", "0.0006", "28432.5") == (
+        story.status,
+        story.delta("capital_vs_wallet"),
+        at(story.snap, "k.precision.fees_paid"),
+        at(story.snap, "k.positions.0.qty"),
+        at(story.snap, "k.positions.0.entry_price"),
+    )
+    assert ["confirmed", "healed"] == [
+        body["state"] for body in story.of_type("divergence") if body["field"] == "capital_vs_wallet"
+    ][-2:]
+
+
+def test_the_second_captured_pair_heals_to_the_digit_with_the_exact_fees() -> None:
+    """The TRADING_FEE rows remove the rounding: K equals the captured wallet digit by digit."""
+    story = both_pairs()
+    story.tick()
+    audit_short(story)
+    audit_short(story, *missing_rows(story), incomes=missing_fees(story))
+    audit_short(story, incomes=missing_fees(story))
+    assert ("OK", "3.99129163", "0", {}) == (
+        story.status,
+        story.k["capital_raw"],
+        story.delta("capital_vs_wallet"),
+        {name: slack for name, slack in at(story.k, "precision").items() if name != "entry_price:BTC-USDT:SHORT"},
+    )
+
+
+def test_the_captured_ltc_frame_is_exact() -> None:
+    """A frame of October 2023 with `z` and `T` 0: one execution of 0.1 at 64.36."""
+    story = begin("100", 1_696_843_600_000, symbols=("LTC-USDT",), tick="0.01")
+    hear(story, "captured_order_2023_10")
+    assert ("99.996782", "0.1", "6.436") == (
+        story.k["capital_raw"],
+        at(story.snap, "k.positions.0.qty"),
+        story.of_type("fill")[0]["quote"],
+    )
+
+
+def test_the_captured_pair_of_2025_reconciles() -> None:
+    """From 117.85650000 the TRADE_UPDATE frame and its account frame agree, and the trade id is kept."""
+    story = begin("117.85650000", 1_758_608_890_000)
+    hear(story, "captured_trade_update_2025")
+    hear(story, "captured_account_order_2025")
+    assert ("OK", "117.80007595", ["511178071"]) == (
+        story.status,
+        story.k["capital_raw"],
+        story.of_type("fill")[0]["trade_ids"],
+    )
+
+
+# ---- identity and corrections -----------------------------------------------------------------------------------------
+
+
+def test_a_fill_names_all_that_readers_are_promised() -> None:
+    """The body of a fill has every key of interfaces.md §3."""
+    story = Story()
+    buy(story, trade_ms=START_US // 1_000 + 5)
+    assert {
+        "order_id", "z0", "z1", "symbol", "side", "position_side", "price", "qty", "quote", "fee", "fee_asset",
+        "realized_pnl", "trade_ids", "at", "sources",
+    } == set(story.of_type("fill")[0])  # fmt: skip
+
+
+def test_a_late_cumulative_quantity_splits_the_fill_it_lies_in() -> None:
+    """(0, 2] told first and z=1 told late are two fills, which replace the one; the sums do not move twice."""
+    story = Story()
+    order_id = buy(story, z="2", ap="100.00000000", fee="0.1")
+    buy(story, order_id, z="1", status=OrderStatus.PARTIALLY_FILLED)
+    assert [("0", "1"), ("1", "2")] == [(fill["z0"], fill["z1"]) for fill in current(story)]
+    assert "2" == at(story.snap, "k.positions.0.qty")
+
+
+def test_a_contradicting_frame_is_a_divergence_and_no_overwrite() -> None:
+    """Another average price at the same z stays out of the book and is an ERROR of rule FILL, told once."""
+    story = Story()
+    order_id = buy(story)
+    buy(story, order_id, ap="101.00000000")
+    buy(story, order_id, ap="102.00000000")
+    assert ("ERROR", "100") == (story.status, at(story.snap, "k.positions.0.entry_price"))
+    assert [f"fill:{order_id}"] == [body["field"] for body in story.of_type("divergence")]
+
+
+def test_rows_across_a_stated_boundary_contradict_it() -> None:
+    """One row of 2 that reaches over the boundary z=1 is a divergence."""
+    story = Story()
+    order_id = buy(story, q="2", status=OrderStatus.PARTIALLY_FILLED)
+    story.fills(story.fill_row(order_id, "2", "100", "0.1", trade_id="1"))
+    story.executed(order_id, "2")
+    assert f"MISMATCH|fill:{order_id}" in explained(story)
+
+
+def test_how_partial_amounts_are_read_is_decided_by_evidence() -> None:
+    """A second fee that fits only its own growth proves `per_fill`, and the decision is journaled and shown."""
+    story = Story()
+    order_id = buy(story, status=OrderStatus.PARTIALLY_FILLED, q="3")
+    buy(story, order_id, z="3", ap="100.00000000", fee="0.1")
+    assert ("per_fill", "0.15", "OK") == (
+        at(story.snap, "coverage.decisions.partial_amounts"),
+        story.k["fees_paid"],
+        "OK" if not at(story.snap, "k.unknown") else "unknown",
+    )
+
+
+def test_a_setting_forces_how_partial_amounts_are_read() -> None:
+    """With `cumulative` in force the second frame's fee is for the whole order."""
+    story = Story(partial_amounts="cumulative", tick="0.1")
+    order_id = buy(story, status=OrderStatus.PARTIALLY_FILLED, q="3")
+    buy(story, order_id, z="3", ap="100.00000000", fee="0.15")
+    assert ("0.15", {}) == (story.k["fees_paid"], at(story.snap, "coverage.decisions"))
+
+
+def test_a_decision_lets_orders_that_waited_for_it_be_read_again() -> None:
+    """Fees of an order without a fitting rate stay unknown until another order decides."""
+    story = Story()
+    odd = buy(story, fee="0.07", rp="0", status=OrderStatus.PARTIALLY_FILLED, q="2", last=("1", "100"))
+    buy(story, odd, z="2", ap="100.00000000", fee="0.08", last=("1", "100"))
+    assert 1 == len(at(story.snap, "k.unknown"))
+    plain = buy(story, status=OrderStatus.PARTIALLY_FILLED, q="3", last=("1", "100"))
+    buy(story, plain, z="3", ap="100.00000000", fee="0.1", last=("2", "100"))
+    assert ([], "0.3") == (at(story.snap, "k.unknown"), story.k["fees_paid"])
+
+
+def test_a_fee_learnt_when_its_fill_was_long_folded_away_does_not_end_the_fold() -> None:
+    """A fill older than what the book keeps one by one still takes its fee, and the position stays what it was."""
+    story = Story()
+    order_id = buy(story, fee=None, rp=None, status=OrderStatus.CANCELED)
+    story.account("999.95", ("BTC-USDT", LONG, "1", "100"))
+    audit(story, "999.95", story.position_row("1", "100"), after_s=3600)
+    buy(story, order_id)
+    assert ("999.95", "1", "100", []) == (
+        story.k["capital_raw"],
+        at(story.snap, "k.positions.0.qty"),
+        at(story.snap, "k.positions.0.entry_price"),
+        at(story.snap, "k.unknown"),
+    )
+
+
+def test_the_last_fill_is_the_latest_not_the_last_corrected() -> None:
+    """An earlier order whose fee is learnt late does not become E's last fill."""
+    story = Story()
+    first = buy(story, fee=None)
+    story.pass_s(1)
+    buy(story, z="2", ap="200.00000000", fee="0.2")
+    buy(story, first)
+    assert ("200", "2", "0.2", "0") == tuple(
+        at(story.snap, "e")[f"last_fill_{name}"] for name in ("price", "qty", "fee", "realized_pnl")
+    )
+
+
+def test_an_order_frame_without_any_quantity_is_a_gap() -> None:
+    """Without z, q on FILLED, or l nobody knows what was filled: the order is asked about."""
+    story = Story()
+    order_id = story.order(status=OrderStatus.PARTIALLY_FILLED, fee="0.05")
+    assert "UNKNOWN" == story.status
+    assert [order_id] == [need.order_id for need in story.projection.needs().orders]
+
+
+def test_a_repeated_frame_leads_to_nothing() -> None:
+    """What says nothing new makes no record."""
+    story = Story()
+    order_id = buy(story)
+    before = len(story.records)
+    buy(story, order_id)
+    assert before == len(story.records)
+
+
+def test_fills_of_symbols_in_another_asset_stay_out_of_this_ledger() -> None:
+    """A USDC-margined fill moves neither capital nor positions, and the snapshot says that such facts exist."""
+    story = Story(symbols=("BTC-USDT", "BTC-USDC"))
+    buy(story, symbol="BTC-USDC", rp="3")
+    assert ("1000", [], ["USDC"]) == (
+        story.k["capital_raw"],
+        at(story.snap, "k.positions"),
+        at(story.snap, "coverage.other_assets"),
+    )
+    assert "2.95" == str(story.projection.state.other_assets["USDC"])
+
+
+def test_a_demo_account_owns_its_usdt_symbols() -> None:
+    """On the demo host the margin asset is VST on -USDT symbols."""
+    story = Story(margin_asset="VST")
+    buy(story)
+    assert "999.95" == story.k["capital_raw"]
+
+
+# ---- orders from before the baseline ----------------------------------------------------------------------------------
+
+
+def test_the_part_of_an_order_that_a_baseline_covers_is_no_fact() -> None:
+    """Of an open order of which 1 lay before the baseline only the growth to 3 is folded."""
+    covered = CoveredOrder(order_id=BEFORE, symbol="BTC-USDT", executed=D(1), average_price=D("100.00000000"))
+    story = Story(covered=(covered,))
+    buy(story, BEFORE, z="1", status=OrderStatus.PARTIALLY_FILLED, q="3")
+    assert [] == story.of_type("fill")
+    buy(story, BEFORE, z="3", ap="106.00000000", fee="0.109", last=("2", "109"))
+    assert [("1", "3", "109")] == [(fill["z0"], fill["z1"], fill["price"]) for fill in story.of_type("fill")]
+
+
+def test_an_unlisted_order_from_before_the_baseline_is_asked_about_before_it_is_folded() -> None:
+    """Its id says when it was created; until REST tells its rows the verdict is UNKNOWN and nothing is booked."""
+    story = Story()
+    buy(story, BEFORE)
+    assert ("1000", "UNKNOWN") == (story.k["capital_raw"], story.status)
+    (need,) = story.projection.needs().orders
+    assert (BEFORE, START_US // 1_000 - 60_000) == (need.order_id, need.from_ms)
+
+
+@pytest.mark.parametrize("order_first", [True, False])
+def test_an_unlisted_orders_rows_after_the_baseline_are_new(*, order_first: bool) -> None:
+    """Of its two rows the one before the baseline is covered and the one after it is a fact, whoever answers first."""
+    story = Story()
+    story.pass_s(60)
+    buy(story, BEFORE, z="2", ap="100.00000000", fee="0.05")
+    rows = (
+        story.fill_row(BEFORE, "1", "100", "0.05", trade_id="1", at_ms=START_US // 1_000 - 30_000),
+        story.fill_row(BEFORE, "1", "100", "0.05", trade_id="2"),
+    )
+    if order_first:
+        story.executed(BEFORE, "2")
+    story.fills(*rows, order_id=BEFORE)
+    if not order_first:
+        story.executed(BEFORE, "2")
+        story.fills(*rows, order_id=BEFORE)
+    assert [("1", "2")] == [(fill["z0"], fill["z1"]) for fill in current(story)]
+    assert "999.95" == story.k["capital_raw"]
+
+
+def test_an_unlisted_order_waits_until_its_rows_are_a_complete_set() -> None:
+    """Rows of 1 where 2 were executed do not release it."""
+    story = Story()
+    buy(story, BEFORE, z="2", ap="100.00000000")
+    story.executed(BEFORE, "2")
+    story.fills(story.fill_row(BEFORE, "1", "100", "0.05", trade_id="1"), order_id=BEFORE)
+    assert "UNKNOWN" == story.status
+    assert [] == story.of_type("fill")
+
+
+@pytest.mark.parametrize(
+    ("wallet", "counted"),
+    [("999.85", ["0"]), ("999.9", ["1"]), ("990", ["1"])],
+    ids=["counts", "lay before", "no proof"],
+)
+def test_a_row_of_the_baselines_own_second_counts_on_a_statements_word(wallet: str, counted: list[str]) -> None:
+    """Rows of an unlisted order in that second count only if K then equals E exactly, and not without them."""
+    story = Story()
+    story.pass_s(60)
+    buy(story, BEFORE, z="3", ap="100.00000000")
+    story.account(wallet)
+    story.executed(BEFORE, "3")
+    story.fills(
+        story.fill_row(BEFORE, "1", "100", "0.05", trade_id="1", at_ms=START_US // 1_000),
+        story.fill_row(BEFORE, "2", "100", "0.1", trade_id="2"),
+        order_id=BEFORE,
+    )
+    assert counted == [fill["z0"] for fill in current(story)][:1]
+
+
+def test_fill_rows_from_before_the_baseline_of_an_order_nobody_heard_of_are_no_facts() -> None:
+    """A fill history reaches back further than the ledger."""
+    story = Story()
+    story.fills(story.fill_row(BEFORE, "1", "100", "0.05", at_ms=START_US // 1_000 - 5_000))
+    assert {} == story.projection.state.orders
+
+
+def test_fill_rows_of_an_unheard_old_order_after_the_baseline_are_asked_about() -> None:
+    """The order began before, its row is newer: only its own rows tell what is new."""
+    story = Story()
+    story.pass_s(60)
+    row = story.fill_row(BEFORE, "1", "100", "0.05", trade_id="1")
+    story.fills(row)
+    assert "UNKNOWN" == story.status
+    story.executed(BEFORE, "1")
+    story.fills(row, order_id=BEFORE)
+    assert "999.95" == story.k["capital_raw"]
+
+
+def test_an_order_known_from_rows_alone_is_asked_about_until_its_executed_quantity_is_told() -> None:
+    """Rows are laid only as a complete set."""
+    story = Story()
+    order_id = story.new_order()
+    row = story.fill_row(order_id, "1", "100", "0.05", trade_id="1", at_ms=story.ms + 2_000)
+    story.fills(row)
+    assert ("UNKNOWN", "1000") == (story.status, story.k["capital_raw"])
+    story.executed(order_id, "1")
+    assert ("WARN", "999.95") == (story.status, story.k["capital_raw"])
+
+
+def test_a_fills_question_about_an_order_nobody_heard_of_changes_nothing() -> None:
+    """An empty answer about an unknown order is heard without harm."""
+    story = Story()
+    story.fills(order_id="12345")
+    assert {} == story.projection.state.orders
+
+
+@pytest.mark.parametrize(
+    ("order_id", "expected"),
+    [("1641061451231662080", 1680094514078), ("17", None), ("a-b-c", None)],
+    ids=["snowflake", "small number", "no number"],
+)
+def test_creation_time_is_read_off_an_order_id(order_id: str, expected: int | None) -> None:
+    """Only an id that is such a number tells when the order was created; the first is captured."""
+    assert expected == created_ms(order_id)
+
+
+# ---- orders reports ---------------------------------------------------------------------------------------------------
+
+
+def test_orders_nobody_asked_about_are_not_taken_from_a_report() -> None:
+    """Open orders that are told at a baseline are no facts."""
+    story = Story()
+    story.executed(story.new_order(), "1", question=Question.OPEN_ORDERS)
+    assert {} == story.projection.state.orders
+
+
+def test_an_executed_quantity_beyond_what_was_heard_is_missing() -> None:
+    """The order's own figure says that 2 were executed where 1 was heard: the rest is asked for."""
+    story = Story()
+    order_id = buy(story, status=OrderStatus.PARTIALLY_FILLED, q="2")
+    story.executed(order_id, "2", status=OrderStatus.PARTIALLY_FILLED)
+    story.executed(order_id, "1")
+    assert "UNKNOWN" == story.status
+    assert "(1, 2] not told" in str(at(story.snap, "reconcile.explanations"))
+
+
+def test_a_forced_order_that_no_push_told_becomes_known() -> None:
+    """A liquidation that only REST tells is asked about and then booked; its record says what it was."""
+    story = Story(positions=(Story(baseline=False).position_row("1", "100"),))
+    story.pass_s(5)
+    order_id = story.new_order()
+    story.executed(order_id, "1", side=Side.SELL, question=Question.FORCED_ORDERS, forced="LIQUIDATION")
+    assert "UNKNOWN" == story.status
+    story.fills(story.fill_row(order_id, "1", "90", "0.045", rp="-10", side=Side.SELL))
+    assert (0, "LIQUIDATION", "989.955") == (
+        story.k["open_positions"],
+        story.of_type("fill")[-1]["forced"],
+        story.k["capital_raw"],
+    )
+
+
+def test_a_forced_order_without_execution_is_nothing() -> None:
+    """A forced order that executed nothing is not taken in."""
+    story = Story()
+    story.executed(story.new_order(), "0", question=Question.FORCED_ORDERS, forced="ADL")
+    assert {} == story.projection.state.orders
+
+
+@pytest.mark.parametrize("kind", ["LIQUIDATION", "MARKET"], ids=["told by its frame", "told by REST"])
+def test_r2_leaves_a_forced_close_out(kind: str) -> None:
+    """Its stated profit is no fill's: 30 stated where the book says −10 is no error of R2, before and after its rows."""
+    story = Story(positions=(Story(baseline=False).position_row("1", "100"),))
+    story.pass_s(5)
+    order_id = buy(story, side=Side.SELL, ap="90.00000000", fee="0.045", rp="30", kind=kind)
+    story.account("1029.955", ("BTC-USDT", LONG, "0", "0"))
+    story.executed(order_id, "1", side=Side.SELL, question=Question.FORCED_ORDERS, forced="LIQUIDATION")
+    story.executed(order_id, "1", side=Side.SELL, question=Question.FORCED_ORDERS, forced="LIQUIDATION")
+    assert ("OK", "0") == (story.status, story.delta("realized_pnl"))
+    story.fills(story.fill_row(order_id, "1", "90", "0.045", rp="30", side=Side.SELL, trade_id="5"))
+    assert ("OK", "0") == (story.status, story.delta("realized_pnl"))
+
+
+def test_a_forced_close_in_another_asset_is_known_without_a_position() -> None:
+    """A USDC liquidation that REST names touches no position of this ledger."""
+    story = Story()
+    order_id = buy(story, side=Side.SELL, symbol="BTC-USDC")
+    story.executed(order_id, "1", side=Side.SELL, symbol="BTC-USDC", question=Question.FORCED_ORDERS, forced="ADL")
+    assert [] == at(story.snap, "k.positions")
+
+
+# ---- exact fees -------------------------------------------------------------------------------------------------------
+
+
+def rounded(story: Story, *trades: str) -> list[str]:
+    """Tell orders of 1 at 100 from REST alone, each with a fee rounded to six decimals."""
+    story.pass_s(5)
+    orders = []
+    for trade_id in trades:
+        order_id = story.new_order()
+        story.fills(
+            story.fill_row(order_id, "1", "100.01", "0.050005", trade_id=trade_id, at_ms=START_US // 1_000 + 9_000)
+        )
+        story.executed(order_id, "1")
+        orders.append(order_id)
+    return orders
+
+
+def test_a_trading_fee_row_removes_the_rounding_of_a_rows_fee() -> None:
+    """The witness tells 0.0500050 exactly, per symbol and second."""
+    story = Story()
+    rounded(story, "1")
+    assert "0.0000005" == at(story.snap, "k.precision.fees_paid")
+    story.income(
+        story.income_row("5", "TRADING_FEE", "-0.05000512", symbol="BTC-USDT", at_ms=START_US // 1_000 + 9_000)
+    )
+    assert ("0.05000512", False) == (story.k["fees_paid"], "fees_paid" in at(story.snap, "k.precision"))
+
+
+def test_trading_fee_rows_are_laid_on_all_fills_of_their_second() -> None:
+    """Two fills of one second share what two witnesses tell; the sum is exact."""
+    story = Story()
+    rounded(story, "1", "2")
+    rows = [
+        story.income_row(tran, "TRADING_FEE", "-0.05000540", symbol="BTC-USDT", at_ms=START_US // 1_000 + 9_000)
+        for tran in ("5", "6")
+    ]
+    story.income(*rows)
+    assert "0.1000108" == story.k["fees_paid"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "symbol"),
+    [("-0.07", "BTC-USDT"), ("-0.05000512", "ETH-USDT")],
+    ids=["beyond rounding", "other symbol"],
+)
+def test_a_trading_fee_row_that_restates_another_fill_is_not_taken(amount: str, symbol: str) -> None:
+    """A remainder beyond the rounding means that another fill is missing."""
+    story = Story()
+    rounded(story, "1")
+    story.income(story.income_row("5", "TRADING_FEE", amount, symbol=symbol, at_ms=START_US // 1_000 + 9_000))
+    assert "0.050005" == story.k["fees_paid"]
+
+
+def test_a_trading_fee_row_does_not_tell_fees_of_a_second_with_an_unknown_one() -> None:
+    """While another fee of that second is unknown the witness's sum cannot be shared out."""
+    story = Story()
+    rounded(story, "1")
+    buy(story, fee=None, trade_ms=START_US // 1_000 + 9_500)
+    story.income(
+        story.income_row("5", "TRADING_FEE", "-0.05000512", symbol="BTC-USDT", at_ms=START_US // 1_000 + 9_000)
+    )
+    assert "0.050005" == story.k["fees_paid"]
+
+
+# ---- the position mode ------------------------------------------------------------------------------------------------
+
+
+def test_one_way_mode_is_shown_as_long_or_short_with_a_quantity_above_zero() -> None:
+    """One signed position per symbol flips: the closing part realises, the rest opens at the fill's price."""
+    story = Story(hedge=False)
+    buy(story, ps=BOTH, z="2", ap="100.00000000", fee="0.1")
+    story.account("999.9", ("BTC-USDT", BOTH, "2", "100"))
+    assert [("LONG", "2")] == [(row["side"], row["qty"]) for row in at(story.snap, "k.positions")]
+    story.pass_s(1)
+    buy(story, ps=BOTH, side=Side.SELL, z="5", ap="110.00000000", fee="0.275", rp="20", last=("5", "110"))
+    story.account("1019.625", ("BTC-USDT", BOTH, "-3", "110"))
+    shown = [("SHORT", "3", "110")]
+    assert shown == [(row["side"], row["qty"], row["entry_price"]) for row in at(story.snap, "k.positions")]
+    assert shown == [(row["side"], row["qty"], row["entry_price"]) for row in at(story.snap, "e.positions")]
+    assert ("OK", 1, "0") == (story.status, story.k["trade_seq"], story.delta("position_qty:BTC-USDT:SHORT"))
+
+
+def test_a_flip_of_several_executions_leaves_the_entry_unknown() -> None:
+    """What crossed zero is not known to be one execution and its profit is not told: entry unknown, UNKNOWN."""
+    story = Story(hedge=False, positions=(Story(baseline=False).position_row("2", "100"),))
+    story.order(side=Side.SELL, ps=BOTH, z="5", ap="110.003", fee="0.275", rp=None)
+    assert ("UNKNOWN", None, None) == (
+        story.status,
+        at(story.snap, "k.positions.0.entry_price"),
+        at(story.snap, "k.positions.0.unrealized_pnl"),
+    )
+    assert "its entry is not known" in str(at(story.snap, "reconcile.explanations"))
+
+
+def test_a_close_beyond_what_is_open_waits() -> None:
+    """In hedge mode a position is never negative: the close waits, UNKNOWN, until what it closes is heard."""
+    story = Story()
+    opened = story.new_order()
+    early = story.ms
+    story.pass_s(0.1)
+    buy(story, side=Side.SELL, rp="0", trade_ms=story.ms)
+    assert ("UNKNOWN", []) == (story.status, at(story.snap, "k.positions"))
+    assert "a close beyond what is open waits" in str(at(story.snap, "reconcile.explanations"))
+    buy(story, opened, trade_ms=early)
+    story.account("999.9")
+    assert ("OK", 1) == (story.status, story.k["trade_seq"])
+
+
+@pytest.mark.parametrize("side", [LONG, SHORT])
+@pytest.mark.parametrize("road", ["order push", "account push", "fill row", "orders report", "terms"])
+def test_an_account_that_turns_out_to_be_one_way_keeps_its_positions(side: PositionSide, road: str) -> None:
+    """The key may not ask for the mode: a side of BOTH tells it, and the baseline's position goes on as one, signed."""
+    story = Story(positions=(Story(baseline=False).position_row("2", "100", side=side, mark="100", leverage="5"),))
+    order_id = story.new_order()
+    sign = "" if side is LONG else "-"
+    row = replace(story.fill_row(order_id, "1", "100", "0.05"), position_side=BOTH)
+    terms = story.events[1].body
+    assert isinstance(terms, Terms)
+    if road == "order push":
+        story.order(order_id, ps=BOTH, status=OrderStatus.NEW, z="0", q="1")
+    elif road == "account push":
+        story.account("1000", ("BTC-USDT", BOTH, f"{sign}2", "100"))
+    elif road == "fill row":
+        story.tell(
+            FillsReport(symbol="ETH-USDT", order_id=None, from_ms=0, to_ms=1, asked_us=0, asked_ms=0, rows=(row,))
+        )
+    elif road == "orders report":
+        story.executed(order_id, "0", ps=BOTH, question=Question.OPEN_ORDERS)
+    else:
+        story.tell(replace(terms, hedge_mode=False))
+    story.account("1000", ("BTC-USDT", BOTH, f"{sign}3", "100"))
+    story.order(ps=BOTH, side=Side.BUY if side is LONG else Side.SELL, z="1", ap="100.00000000", fee="0")
+    shown = [(side.value, "3")]
+    assert (shown, shown) == tuple(
+        [(row["side"], row["qty"]) for row in at(story.snap, f"{ledger}.positions")] for ledger in "ke"
+    )
+    assert "0" == story.delta(f"position_qty:BTC-USDT:{side}")
+    assert {"open_positions": "0"}.items() <= at(story.snap, "reconcile.deltas").items()
+
+
+def test_a_one_way_difference_is_asked_about_and_confirmed() -> None:
+    """A BOTH position that the exchange denies becomes an ERROR of its side, in an account believed to be in hedge mode."""
+    story = Story()
+    buy(story, ps=BOTH)
+    story.account("999.95")
+    story.tick()
+    audit(story, "999.95")
+    assert ("ERROR", "1") == (story.status, story.delta("position_qty:BTC-USDT:LONG"))
+
+
+def test_a_return_to_hedge_mode_is_told_by_the_terms() -> None:
+    """Fills of both sides are kept apart again after a start in hedge mode."""
+    story = Story(hedge=False)
+    terms = story.events[1].body
+    assert isinstance(terms, Terms)
+    story.tell(replace(terms, hedge_mode=True))
+    buy(story)
+    buy(story, ps=SHORT, side=Side.SELL)
+    assert 2 == story.k["open_positions"]
+
+
+def test_terms_that_may_not_ask_for_the_mode_leave_it() -> None:
+    """`None` is not stated: the mode stays what it was, and so do known fee rates."""
+    story = Story(hedge=False)
+    terms = story.events[1].body
+    assert isinstance(terms, Terms)
+    story.tell(replace(terms, hedge_mode=None, fee_rates=()))
+    assert (True, 2) == (story.projection.state.one_way, len(story.projection.state.fee_rates))
+
+
+def test_every_orders_report_is_heard_after_a_baseline_only() -> None:
+    """Facts from before the ledger began are left out."""
+    story = Story(baseline=False)
+    buy(story)
+    story.tell(OrdersReport(question=Question.ORDER, symbol=None, asked_us=0, asked_ms=0, rows=()))
+    assert [] == story.of_type("fill")
+    assert all(body["baseline"] is None for body in snapshots(story))
+
+
+def test_both_sides_known_before_one_way_mode_leave_the_open_one() -> None:
+    """A side that is flat by then stays out of sight; only the open one goes on."""
+    story = Story(positions=(Story(baseline=False).position_row("2", "100", side=SHORT),))
+    buy(story)
+    story.pass_s(1)
+    buy(story, side=Side.SELL, rp="0")
+    story.account("999.9", ("BTC-USDT", LONG, "0", "0"), ("BTC-USDT", SHORT, "2", "100"))
+    story.account("999.9", ("BTC-USDT", BOTH, "-2", "100"))
+    assert {"position_qty:BTC-USDT:SHORT": "0", "open_positions": "0"}.items() <= at(
+        story.snap, "reconcile.deltas"
+    ).items()
+    assert "position_qty:BTC-USDT:LONG" not in at(story.snap, "reconcile.deltas")
+
+
+def test_what_only_e_states_goes_on_in_one_way_mode() -> None:
+    """A position that K lacks stays E's, signed, and the difference stays."""
+    story = Story()
+    story.account("1000", ("BTC-USDT", SHORT, "2", "100"))
+    story.order(ps=BOTH, status=OrderStatus.NEW, z="0", q="1")
+    assert ("-2", "2") == (story.delta("position_qty:BTC-USDT:SHORT"), at(story.snap, "e.positions.0.qty"))
+
+
+def test_what_only_k_holds_goes_on_in_one_way_mode() -> None:
+    """A position that nobody stated stays K's."""
+    story = Story()
+    buy(story)
+    story.order(ps=BOTH, status=OrderStatus.NEW, z="0", q="1")
+    assert ("1", "1") == (story.delta("position_qty:BTC-USDT:LONG"), at(story.snap, "k.positions.0.qty"))
+
+
+def test_executions_without_a_cumulative_quantity_are_laid_by_their_time() -> None:
+    """Early frames that have `l` alone: one of 2 that is heard after a later one of 1 moves that one's boundary."""
+    story = Story()
+    order_id = story.new_order()
+    early_ms, late_ms = story.ms + 1, story.ms + 2
+    story.pass_s(0.1)
+    part = OrderStatus.PARTIALLY_FILLED
+    story.order(order_id, status=part, q="5", fee="0.05", ap=None, last=("1", "100"), trade_ms=late_ms)
+    story.order(order_id, status=part, q="5", fee="0.1", ap=None, last=("2", "100"), trade_ms=early_ms)
+    assert [("0", "2"), ("2", "3")] == [(fill["z0"], fill["z1"]) for fill in current(story)]
+    assert ({"2", "3"}, "3") == (
+        set(story.projection.state.orders[order_id].numbers),
+        at(story.snap, "k.positions.0.qty"),
+    )
+
+
+def test_a_fill_corrected_within_one_event_is_told_once() -> None:
+    """Rounded by its row and made exact by a witness that was there already: no list shows it twice."""
+    story = Story()
+    story.pass_s(5)
+    story.income(story.income_row("5", "TRADING_FEE", "-0.05000512", symbol="BTC-USDT"))
+    order_id = story.order(z="1", ap="100.01000000", fee=None, rp=None, status=OrderStatus.CANCELED)
+    story.fills(story.fill_row(order_id, "1", "100.01", "0.050005", trade_id="1", at_ms=story.ms))
+    story.income()
+    assert ["0.05000512"] == [fill["fee"] for fill in current(story)]
