@@ -436,13 +436,20 @@ def _piece(span: _Span, price: tuple[_Quote, bool], terms: _Terms) -> tuple[Piec
             realized_slack=ZERO,
             single=single,
             trade_ids=_trade_ids(reading, rows),
-            at_ms=timed.at_ms if timed is not None else rows[-1].at_ms,
+            at_ms=timed.at_ms if timed is not None else _stamp(rows[-1], heard),
             whole_second=timed is None and rows[-1].whole_second,
             sources=(*(heard.sources if heard is not None else ()), *(("fill_history",) if rows else ())),
         ),
         proof,
         _contradiction(span, rows, fee, profit),
     )
+
+
+def _stamp(row: FillRow, heard: Reading | None) -> int:
+    """Give the time of rows: within their second, what one frame told together is as late as that frame."""
+    if heard is not None and row.whole_second and heard.at_ms // 1_000 == row.at_ms // 1_000:
+        return heard.at_ms
+    return row.at_ms
 
 
 def _contradiction(span: _Span, rows: Sequence[FillRow], fee: Decimal | None, profit: Decimal | None) -> str:

@@ -20,8 +20,11 @@ from ditad.money import DERIVED, ZERO, add, mul, ratio, share, sub
 PROFIT_STEP = Decimal("0.00000001")
 """Stated profits carry eight decimals."""
 
-REARRANGED_MAX = 5
-"""At most this many fills of one moment are tried in every order; beyond it they stand by time, order and `z`."""
+ARRANGED_MAX = 128
+"""More fills of one moment than this stand as they came; a busy second has tens."""
+
+ARRANGED_STEPS_MAX = 4_096
+"""Steps that looking for the order of one moment may take; beyond it they stand by time, order and `z`."""
 
 EXACT_ENTRY = "exact"
 ROUNDED_ENTRY = "rounded"
@@ -121,32 +124,26 @@ class Position:
             start, run = 0, self.base
         del self.runs[start:]
         ordered: list[BookFill] = []
+        waiting: list[BookFill] = []
         for group in _moments(self.fills[start:]):
             arranged = _arrange(run, sorted(group, key=_canonical), self.side, self.tick)
             for fill in arranged:
-                run = step(run, fill, self.side, self.tick)
+                run = self._follow(run, fill, waiting)
                 self.runs.append(run)
             ordered.extend(arranged)
         self.fills[start:] = ordered
-        if run.waiting:
-            self._settle_waiting()
 
-    def _settle_waiting(self) -> None:
-        """Let waiting closes follow later opens that let them: a close is applied as soon as it fits."""
-        run, runs = self.base, []
-        waiting: list[BookFill] = []
-        for fill in self.fills:
-            after = step(run, fill, self.side, self.tick)
-            if after.waiting > run.waiting:
-                waiting.append(fill)
-            run = after
-            for held in list(waiting):
-                freed = step(replace(run, waiting=sub(run.waiting, held.quantity)), held, self.side, self.tick)
-                if freed.waiting < run.waiting:
-                    run = freed
-                    waiting.remove(held)
-            runs.append(run)
-        self.runs = runs
+    def _follow(self, run: Run, fill: BookFill, waiting: list[BookFill]) -> Run:
+        """Fold one fill, and then every waiting close that now fits."""
+        after = step(run, fill, self.side, self.tick)
+        if after.waiting > run.waiting:
+            waiting.append(fill)
+        for held in list(waiting):
+            freed = step(replace(after, waiting=sub(after.waiting, held.quantity)), held, self.side, self.tick)
+            if freed.waiting < after.waiting:
+                after = freed
+                waiting.remove(held)
+        return after
 
     def collapse(self, before_ms: int) -> None:
         """Forget single fills older than `before_ms`, into the base; nothing that waits is forgotten."""
@@ -238,34 +235,70 @@ def _moments(fills: list[BookFill]) -> Iterator[list[BookFill]]:
 
 def _arrange(run: Run, group: list[BookFill], side: PositionSide, tick: Decimal | None) -> list[BookFill]:
     """Order fills of one moment so that the profit of their closes equals the stated one, if only some order does."""
-    if len(group) == 1 or len(group) > REARRANGED_MAX:
+    if len(group) == 1 or len(group) > ARRANGED_MAX:
         return group
-    possible = [list(candidate) for candidate in itertools.permutations(group) if _keeps_orders(candidate)]
-    return next((fills for fills in possible if _fits(run, fills, side, tick)), next(iter(possible), group))
+    search = _Search(side=side, tick=tick, steps_left=ARRANGED_STEPS_MAX)
+    return search.arrange(run, group) or _standing(group)
 
 
-def _keeps_orders(fills: tuple[BookFill, ...]) -> bool:
-    """Say whether an arrangement keeps what is known: `z` within an order, and times that are exact."""
-    for left, right in itertools.combinations(fills, 2):
-        if left.order_id == right.order_id and left.z0 > right.z0:
-            return False
-        if not (left.whole_second or right.whole_second) and left.at_ms > right.at_ms:
-            return False
-    return True
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """Looks for an arrangement of fills, one after the other, in which each fits; gives up when its steps are used."""
+
+    side: PositionSide
+    tick: Decimal | None
+    steps_left: int
+
+    def arrange(self, run: Run, left: list[BookFill]) -> list[BookFill] | None:
+        """Give the first arrangement of what is left that fits after `run`; `None` if there is none, or no step left.
+
+        A close whose stated profit is realised here and now is tried first: hardly anything else would make it so.
+        """
+        if not left:
+            return []
+        fitting: list[tuple[BookFill, Run]] = []
+        for fill in left:
+            if any(_precedes(other, fill) for other in left if other is not fill):
+                continue
+            if not self.steps_left:
+                return None
+            self.steps_left -= 1
+            after = step(run, fill, self.side, self.tick)
+            if _fits(run, after, fill):
+                fitting.append((fill, after))
+        for fill, after in sorted(fitting, key=lambda found: not (found[0].compared and found[0].stated_pnl)):
+            found = self.arrange(after, [other for other in left if other is not fill])
+            if found is not None:
+                return [fill, *found]
+        return None
 
 
-def _fits(run: Run, fills: list[BookFill], side: PositionSide, tick: Decimal | None) -> bool:
-    for fill in fills:
-        after = step(run, fill, side, tick)
-        if after.waiting > run.waiting:
-            return False
-        if fill.stated_pnl is not None and fill.compared:
-            profit = sub(after.realized, run.realized)
-            allowed = add(PROFIT_STEP, sub(after.closed_ticks, run.closed_ticks))
-            if abs(sub(profit, fill.stated_pnl)) > add(allowed, sub(after.realized_slack, run.realized_slack)):
-                return False
-        run = after
-    return True
+def _standing(group: list[BookFill]) -> list[BookFill]:
+    """Put fills of one moment as what is known of their order says, and else as they came."""
+    left, ordered = list(group), []
+    while left:
+        first = next(fill for fill in left if not any(_precedes(other, fill) for other in left if other is not fill))
+        left.remove(first)
+        ordered.append(first)
+    return ordered
+
+
+def _precedes(left: BookFill, right: BookFill) -> bool:
+    """Say whether one fill is known to be earlier than another: by `z` within an order, by times that are exact."""
+    if left.order_id == right.order_id:
+        return left.z0 < right.z0
+    return not (left.whole_second or right.whole_second) and left.at_ms < right.at_ms
+
+
+def _fits(run: Run, after: Run, fill: BookFill) -> bool:
+    """Say whether a fill does not have to wait here, and realises what was stated."""
+    if after.waiting > run.waiting:
+        return False
+    if fill.stated_pnl is None or not fill.compared:
+        return True
+    allowed = add(PROFIT_STEP, sub(after.closed_ticks, run.closed_ticks))
+    off = abs(sub(sub(after.realized, run.realized), fill.stated_pnl))
+    return off <= add(allowed, sub(after.realized_slack, run.realized_slack))
 
 
 def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> Run:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ditad.book import BookFill, Position, Run
+from ditad.book import ARRANGED_MAX, BookFill, Position, Run
 from ditad.events import PositionSide
 
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
@@ -332,11 +332,29 @@ def test_an_order_keeps_its_own_order_in_a_moment() -> None:
     assert [Decimal(0), Decimal(1)] == [one.z0 for one in held.fills if one.order_id == "1"]
 
 
-def test_many_fills_of_one_moment_are_not_rearranged() -> None:
-    """Beyond `REARRANGED_MAX` they stand by time, order and `z`."""
-    told = [fill(BUY, "1", str(100 + index), order=str(index + 1)) for index in range(5)]
-    held = position(LONG, *told, fill(SELL, "1", "110", order="6", rp="10"))
-    assert ["1", "2", "3", "4", "5", "6"] == [one.order_id for one in held.fills]
+def test_many_fills_of_one_moment_are_arranged_by_the_stated_profit() -> None:
+    """A close of 10 can only follow the first open alone; nine fills of one second are no hindrance."""
+    told = [fill(BUY, "1", str(100 + index), at=5_000, order=str(index + 1), whole=True) for index in range(8)]
+    held = position(LONG, *told, fill(SELL, "1", "110", at=5_999, order="9", rp="10", whole=True))
+    assert ["1", "9"] == [one.order_id for one in held.fills][:2]
+
+
+def test_more_fills_of_one_moment_than_the_bound_stand_by_time_order_and_z() -> None:
+    """The work of arranging has a bound."""
+    told = [fill(BUY, "1", str(100 + index), order=f"{index:03}") for index in range(ARRANGED_MAX)]
+    held = position(LONG, *told, fill(SELL, "1", "110", order="999", rp="10"))
+    assert [f"{index:03}" for index in range(ARRANGED_MAX)] + ["999"] == [one.order_id for one in held.fills]
+
+
+def test_a_moment_that_no_order_explains_stands_as_its_times_say() -> None:
+    """A stated profit that no arrangement gives changes no order."""
+    held = position(
+        LONG,
+        fill(SELL, "1", "110", at=2, order="3", rp="77"),
+        fill(BUY, "1", "100", at=1, order="1"),
+        fill(BUY, "1", "101", at=2, order="2"),
+    )
+    assert ["1", "2", "3"] == [one.order_id for one in held.fills]
 
 
 # ---- collapse -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,213 @@
+"""Every command that README.md shows is run: word for word where that can be, with other places where it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ditad.exchange import AccountSpec, SimulatedExchange, trade
+from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
+from tests.test_cli_end_to_end import agreed, begun, daemon, running
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci" / "run").read_text()
+SETUP_S_MAX = 300.0
+"""A fresh virtual environment from a slow index."""
+
+BENCHMARK_S_MAX = 120.0
+PROBE = "structlog"
+"""Something small to ask the package index for."""
+
+DITAD = f"{shlex.quote(sys.executable)} -m ditad"
+
+DEMO = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/ditad demo"
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,interop]' && .venv/bin/pytest -q"
+CHECKS = ".venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy"
+BENCHMARK = ".venv/bin/python tests/benchmarks/cost_per_push.py"
+PREPARE = re.compile(
+    r"sudo install -d -m 0750 /etc/ditad( /run/ditad)? && sudo cp config/ditad\.toml /etc/ditad/ditad\.toml"
+)
+KEY = re.compile(r"sudo sh -c 'umask 077; cat > /etc/ditad/main\.(api_key|api_secret)'")
+CHECK = re.compile(r"(sudo )?(CREDENTIALS_DIRECTORY=/etc/ditad )?\.venv/bin/ditad check-config /etc/ditad/ditad\.toml")
+RUN = re.compile(
+    r"sudo CREDENTIALS_DIRECTORY=/etc/ditad( RUNTIME_DIRECTORY=/run/ditad)? \.venv/bin/ditad run --config /etc/ditad/ditad\.toml"
+)
+ASK = re.compile(r"ditad (status|snapshot|positions|fills|income|divergences|gaps|events)( --[a-z-]+( \d+)?)*")
+CURL = re.compile(r'curl -s --unix-socket "\$DITAD_SOCKET" ("?)http://d/v1/[a-z/_?=0-9]+\1')
+FORMS = (PREPARE, KEY, CHECK, RUN, ASK, CURL)
+KNOWN = (*map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK)), *(form.pattern for form in FORMS))
+"""Every form of command that a test below runs; a line of no such form needs a test first."""
+
+
+def commands() -> list[str]:
+    """Give the lines of all sh blocks, without their remarks."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    lines = [re.sub(r"\s+# .*$", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def shown(form: re.Pattern[str]) -> list[str]:
+    """Give the commands of one form, in their order."""
+    return [line for line in commands() if form.fullmatch(line)]
+
+
+async def shell(
+    command: str, *, cwd: Path, environ: dict[str, str] | None = None, stdin: bytes = b"", wait_s: float = WAIT_S_MAX
+) -> tuple[int, str, str]:
+    """Run a line as a person's shell would, in a session of its own that is ended whole; gives code and outputs."""
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        command,
+        cwd=cwd,
+        env={**os.environ, **(environ or {})},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(wait_s):
+            out, err = await process.communicate(stdin)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    assert process.returncode is not None, "it has ended"
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a private folder with a short path, for the state and the unix socket."""
+    made = short_folder()
+    yield made
+    shutil.rmtree(made)
+
+
+@asynccontextmanager
+async def lived(folder: Path) -> AsyncIterator[tuple[Path, SimulatedExchange]]:
+    """Run a daemon that has seen some trading and agrees with the exchange; gives its socket."""
+    async with SimulatedExchange(seed=11, accounts=[AccountSpec(name="main")]) as exchange:
+        key, secret = exchange.credentials["main"]
+        account = account_settings(
+            folder, "main", rest_url=exchange.rest_url, ws_url=exchange.ws_url, api_key=key, api_secret=secret
+        )
+        async with daemon(settings_file(folder, account)):
+            await begun(folder / "s")
+            since = exchange.mark("main")
+            await trade(exchange, "main", actions=20, seed=8)
+            await agreed(folder / "s", exchange.books_since(since))
+            yield folder / "s", exchange
+
+
+def test_every_command_has_a_test() -> None:
+    """A command that no test knows is not shown to a reader, and what the tests know is shown."""
+    lines = commands()
+    assert [] == [line for line in lines if not any(re.fullmatch(form, line) for form in KNOWN)]
+    assert [] == [form for form in KNOWN if not any(re.fullmatch(form, line) for line in lines)]
+
+
+async def test_the_demo_command_works_in_a_fresh_clone(folder: Path) -> None:
+    """The first command, word for word, in a copy of the tree without anything installed, ends with 0."""
+    probe = f"{shlex.quote(sys.executable)} -m pip download -q --no-deps --dest {folder}/probe {PROBE}"
+    if (await shell(probe, cwd=folder, wait_s=SETUP_S_MAX))[0]:
+        pytest.skip("pip reaches no package index from here, so the first command of the README cannot be tried")
+    clone = folder / "clone"
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+    )
+    code, out, err = await shell(DEMO, cwd=clone, wait_s=SETUP_S_MAX)
+    assert 0 == code, (out[-2000:], err[-2000:])
+    assert "equal to the last digit" in out
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    """`.ci/run` looks the test command up in README.md by words that find this line first."""
+    found = re.search(r"grep -m 1 -F '([^']+)' README\.md", CI)
+    assert found is not None, ".ci/run greps README.md"
+    assert TESTS == next(line for line in README.splitlines() if found[1] in line)
+    assert 'bash -c "$command"' in CI
+
+
+def test_ci_runs_the_readmes_checks() -> None:
+    """Format, lint and types are checked by the same words in both places, in the same order."""
+    steps = CHECKS.split(" && ")
+    assert steps == [line for line in CI.splitlines() if line in steps]
+
+
+async def test_the_verbs_that_ask(folder: Path) -> None:
+    """Each verb answers a reader who set `DITAD_SOCKET`, and says nothing on stderr."""
+    async with lived(folder) as (socket, _):
+        for line in shown(ASK):
+            told = re.sub(r"^ditad\b", DITAD, line)
+            code, out, err = await shell(told, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
+            assert (line, 0, "") == (line, code, err)
+            assert out.strip(), line
+            if "--json" in line:
+                assert orjson.loads(out), line
+
+
+async def test_the_same_by_curl(folder: Path) -> None:
+    """Each path answers curl; those that are JSON are."""
+    async with lived(folder) as (socket, _):
+        for line in shown(CURL):
+            code, out, err = await shell(line, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
+            assert (line, 0, "") == (line, code, err)
+            if line.rstrip('"').endswith("/metrics"):
+                assert "ditad_" in out
+            else:
+                answers = [orjson.loads(text) for text in out.splitlines()]
+                assert answers, line
+                assert [] == [answer for answer in answers if "error" in answer]
+
+
+async def test_a_real_account(folder: Path) -> None:
+    """The five lines for a real account run and end, with the system's folders in ours and the exchange simulated."""
+    etc = folder / "etc"
+    places = {"/etc/ditad": str(etc), "/run/ditad": str(folder / "run"), "/var/lib/ditad": str(folder / "state")}
+
+    def here(text: str) -> str:
+        for place, ours in places.items():
+            text = text.replace(place, ours)
+        return text.replace("sudo ", "").replace(".venv/bin/ditad", DITAD)
+
+    (prepare,), keys, (check,), (run,) = shown(PREPARE), shown(KEY), shown(CHECK), shown(RUN)
+    async with SimulatedExchange(seed=12, accounts=[AccountSpec(name="main")]) as exchange:
+        typed = {line: f"{text}\n".encode() for line, text in zip(keys, exchange.credentials["main"], strict=True)}
+        for line in (prepare, *keys, check):
+            code, out, err = await shell(here(line), cwd=ROOT, stdin=typed.get(line, b""))
+            assert (line, 0, "") == (line, code, err), out
+        assert [0o600, 0o600] == [(etc / f"main.{word}").stat().st_mode & 0o777 for word in ("api_key", "api_secret")]
+        settings = etc / "ditad.toml"
+        custom = f'environment = "custom"\nrest_url = "{exchange.rest_url}"\nws_url = "{exchange.ws_url}"'
+        changed, replaced = re.subn(r'^environment = "live"', custom, here(settings.read_text()), flags=re.MULTILINE)
+        assert 1 == replaced
+        settings.write_text(changed)
+        async with running("bash", "-c", "exec env " + here(run)) as started:
+            await started.logged("daemon.ready")
+            assert "OK" == (await begun(folder / "run" / "ditad.sock"))["reconcile"]["status"]
+            assert 0 == await started.ends(signal.SIGTERM)
+
+
+async def test_the_benchmark(folder: Path) -> None:
+    """The benchmark runs from any folder, with few frames, and prints each figure next to its floor."""
+    line = BENCHMARK.replace(".venv/bin/python", shlex.quote(sys.executable)).replace("tests/", f"{ROOT}/tests/", 1)
+    code, out, err = await shell(f"{line} --frames 64 --json", cwd=folder, wait_s=BENCHMARK_S_MAX)
+    assert (0, "") == (code, err)
+    figures = orjson.loads(out)["figures"]
+    assert {"orders", "accounts", "pairs"} == set(figures)
+    assert [] == [kind for kind, figure in figures.items() if figure["us_per_push"] <= 0 or figure["pushes"] != 64]
