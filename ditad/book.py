@@ -103,11 +103,7 @@ class Position:
         What `collapse` has put into the base stays there: of a fill that replaces such a one, only what goes beyond
         it is added.
         """
-        gone = set(removed)
-        indices = [index for index, fill in enumerate(self.fills) if fill in gone]
-        through = _collapsed_through(gone.difference(self.fills))
-        self.fills = [fill for fill in self.fills if fill not in gone]
-        earliest = min([*indices[:1], len(self.fills)])
+        earliest, through = self._take_out(list(removed))
         for fill in added:
             beyond = _beyond(fill, through.get(fill.order_id))
             if beyond is not None:
@@ -115,6 +111,23 @@ class Position:
                 self.fills.insert(place, beyond)
                 earliest = min(earliest, place)
         self._refold(earliest)
+
+    def _take_out(self, removed: list[BookFill]) -> tuple[int, dict[str, Decimal]]:
+        """Remove fills; gives where the earliest of them stood, and per order how far a removed one was collapsed."""
+        if not removed:  # the common case: nothing to look for among all that is held
+            return len(self.fills), {}
+        gone = {(fill.order_id, fill.z0): fill for fill in removed}
+        orders = {fill.order_id for fill in removed}
+        kept: list[BookFill] = []
+        earliest = len(self.fills)
+        for index, fill in enumerate(self.fills):
+            if fill.order_id in orders and gone.get((fill.order_id, fill.z0)) == fill:
+                del gone[fill.order_id, fill.z0]
+                earliest = min(earliest, index)
+            else:
+                kept.append(fill)
+        self.fills = kept
+        return min(earliest, len(kept)), _collapsed_through(gone.values())
 
     def _refold(self, start: int) -> None:
         """Fold from `start` on, after backing up to where its moment (ties, whole seconds) begins."""

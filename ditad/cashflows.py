@@ -11,7 +11,18 @@ from decimal import Decimal
 
 from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow
 from ditad.fills import witness_fees
-from ditad.incomes import WITNESSES, Change, IncomeFact, IncomeKind, close_groups, hear_push, hear_row, kind_of
+from ditad.incomes import (
+    WITNESSES,
+    Change,
+    IncomeFact,
+    IncomeKind,
+    close_groups,
+    contested,
+    hear_push,
+    hear_row,
+    kind_of,
+    prove,
+)
 from ditad.money import ZERO, add, exact_sum, mul, plain_or_none, sub
 from ditad.records import RecordType, rfc3339_ms
 from ditad.settle import Standing, balance
@@ -130,6 +141,18 @@ def hear_ambiguous(turn: Turn) -> None:
                 state.ambiguous.remove(row)
                 _hear_income_row(turn, row)
             return
+
+
+def prove_funding(turn: Turn) -> None:
+    """Take a settlement's rows before its time is over, if with them K equals the wallet exactly, and not without."""
+    state = turn.state
+    if state.stated.wallet is None:
+        return
+    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    for group, more in contested(state.incomes):
+        missing = sub(state.stated.wallet.value, capital_raw(state))
+        if abs(missing) > slack and abs(add(missing, more)) <= slack:
+            _apply(turn, prove(group))
 
 
 def close_funding(turn: Turn, through_ms: int) -> None:

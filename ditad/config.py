@@ -25,6 +25,8 @@ from ditad.errors import SettingsError
 FILE_BYTES_MAX: Final = 1024 * 1024
 SOCKET_PATH_BYTES_MAX: Final = 107
 """What the kernel takes as a unix socket's path (unix(7), sun_path)."""
+REQUESTS_PER_S_MAX: Final = 2
+"""On the exchange's own hosts (bingx.md §5)."""
 SECRET_WORDS: Final = re.compile(r"(?i)(api_?)?(key|secret|secret_?key|passphrase|password|token)")
 
 
@@ -324,6 +326,8 @@ def _contradictions(account: dict[str, Any], tables: dict[str, dict[str, Any]]) 
     least, most = account.get("min_capital"), account.get("max_capital")
     if least is not None and most is not None and least > most:
         yield f"min_capital {least} is greater than max_capital {most}"
+    if environment in keys.HOSTS and tables["audit"].get("requests_per_s", 0) > REQUESTS_PER_S_MAX:
+        yield f"[audit]: requests_per_s is at most {REQUESTS_PER_S_MAX} on the exchange's own hosts"
     stream = tables["stream"]
     if stream.get("backoff_s_min", 0) > stream.get("backoff_s_max", 0) and len(stream) == len(keys.STREAM.keys):
         yield "[stream]: backoff_s_min is greater than backoff_s_max"

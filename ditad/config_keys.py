@@ -317,11 +317,11 @@ AUDIT: Final = Section(
         Key(
             name="requests_per_s",
             kind=Kind.RATE,
-            default=4,
+            default=2,
             unit="1/s",
             least=Decimal("0.1"),
             most=10,
-            says="all questions of the account together; the bot shares the exchange's limits",
+            says="of one kind; at most 2 on the exchange's own hosts, whose limits the bot shares",
         ),
         _seconds("request_timeout_s", 10, 1, 120, "one request, from sending it to the end of its answer"),
     ),

@@ -59,13 +59,17 @@ class IncomeFact:
 
 @dataclass(slots=True, kw_only=True)
 class FundingGroup:
-    """One settlement of one asset as pushes and rows tell it; `facts` are those that count now."""
+    """One settlement of one asset as pushes and rows tell it; `facts` are those that count now.
+
+    `proven`: the wallet agreed with the rows and not with the pushes.
+    """
 
     asset: str
     pushes: list[IncomeFact] = field(default_factory=list)
     rows: list[IncomeFact] = field(default_factory=list)
     facts: list[IncomeFact] = field(default_factory=list)
     closed: bool = False
+    proven: bool = False
 
     def span(self) -> tuple[int, int]:
         """Give the first and last millisecond that rows of this group may be stamped with."""
@@ -144,6 +148,23 @@ def hear_row(incomes: Incomes, row: IncomeRow) -> Change:
     if fact.kind is not IncomeKind.FUNDING:
         return _hear_move(incomes, fact)
     return _hear_funding(incomes, fact)
+
+
+def contested(incomes: Incomes) -> list[tuple[FundingGroup, Decimal]]:
+    """Give the open groups whose rows say otherwise than what counts now, and how much more was paid by the rows."""
+    found = []
+    for group in incomes.groups:
+        if group.rows and group.pushes and not (group.closed or group.proven):
+            more = add(exact_sum(_amounts(group.rows)), -exact_sum(_amounts(group.facts)))
+            if more:
+                found.append((group, more))
+    return found
+
+
+def prove(group: FundingGroup) -> Change:
+    """Take a group's rows on the wallet's word, before its time is over."""
+    group.proven = True
+    return _choose(group)
 
 
 def close_groups(incomes: Incomes, asked_through_ms: int) -> list[Change]:
@@ -231,11 +252,11 @@ def _belongs(group: FundingGroup, fact: IncomeFact) -> bool:
 
 
 def _choose(group: FundingGroup) -> Change:
-    """Let rows be the facts where no push was heard, where the group is closed, or where the sums are equal."""
+    """Let rows be the facts where no push was heard, the group is closed or proven, or the sums are equal."""
     pushed = [fact.amount for fact in group.pushes]
     equal = None not in pushed and exact_sum(_amounts(group.pushes)) == exact_sum(_amounts(group.rows))
     before = group.facts
-    if group.rows and (not group.pushes or group.closed or equal):
+    if group.rows and (not group.pushes or group.closed or group.proven or equal):
         sources = tuple(dict.fromkeys(source for push in group.pushes for source in push.sources))
         group.facts = [replace(row, sources=(*sources, *row.sources)) for row in group.rows]
     else:

@@ -138,6 +138,7 @@ class Projection:
             return Folded()
         if state.baseline is not None:
             cashflows.hear_ambiguous(turn)
+            cashflows.prove_funding(turn)
         verdict = compare(turn)
         if state.baseline is not None:
             if _close_gaps_by_balance(turn, verdict):
@@ -440,7 +441,12 @@ def _put_away(turn: Turn, before_ms: int) -> None:
 
 def _fold_recalled(turn: Turn, recalled: OrderRecalled) -> None:
     """Take an order back into memory, before what was heard of it is folded."""
-    turn.state.orders.setdefault(recalled.order_id, decode(Order, recalled.record.encode()))
+    state = turn.state
+    order = decode(Order, recalled.record.encode())
+    if order.heard_us < state.baseline_us:  # put away before this ledger began: all of it is covered
+        fills.cover_known(turn, order)
+    else:
+        state.orders.setdefault(recalled.order_id, order)
 
 
 def _close_gaps_by_balance(turn: Turn, verdict: Verdict) -> bool:

@@ -330,3 +330,26 @@ def test_a_row_that_another_of_the_same_answer_corrects_is_not_told() -> None:
         story.income_row("2", "FUNDING_FEE", "-0.1", symbol="ETH-USDT"),
     )
     assert ("0.4", ["0.4"]) == (story.k["funding_paid"], [fact["amount"] for fact in current(story)])
+
+
+def test_a_settlement_that_only_rows_tell_beside_a_pushed_one_counts_on_the_wallets_word() -> None:
+    """A second settlement within the first one's group was pushed to nobody: with its row K equals E, so it counts."""
+    story = Story(wallet="1000")
+    story.pass_s(200)
+    story.account("999", reason="FUNDING_FEE", change="-1")
+    story.pass_s(18)
+    story.balance("997")
+    story.income(
+        story.income_row("1", "FUNDING_FEE", "-1", at_ms=story.ms - 18_000),
+        story.income_row("2", "FUNDING_FEE", "-2"),
+    )
+    assert ("997", "3", "0") == (story.k["capital_raw"], story.k["funding_paid"], story.delta("capital_vs_wallet"))
+
+
+def test_rows_that_the_wallet_does_not_confirm_wait_until_their_group_closes() -> None:
+    """While rows may still come, what a push told counts unless the wallet says otherwise."""
+    story = Story(wallet="1000")
+    story.pass_s(200)
+    story.account("999", reason="FUNDING_FEE", change="-1")
+    story.income(story.income_row("1", "FUNDING_FEE", "-0.4"))
+    assert "1" == story.k["funding_paid"]

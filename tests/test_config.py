@@ -545,3 +545,13 @@ def test_problems_of_settings_and_credentials_come_together(tmp_path: Path, writ
         f"account main: api_key: {tmp_path}/api_key can be read by others than its owner: chmod 600 it",
         f"account main: api_secret: {tmp_path}/api_secret can be read by others than its owner: chmod 600 it",
     ] == problems(path, {})
+
+
+@pytest.mark.parametrize("environment", ["live", "vst"])
+def test_the_exchanges_own_hosts_are_not_asked_faster_than_they_allow(tmp_path: Path, environment: str) -> None:
+    """What the conversation would refuse at the start, the settings refuse before."""
+    path = tmp_path / "ditad.toml"
+    path.write_text(f'[[account]]\nname = "main"\nenvironment = "{environment}"\n[account.audit]\nrequests_per_s = 4\n')
+    with pytest.raises(SettingsError) as caught:
+        load(path, environ={})
+    assert ["account main: [audit]: requests_per_s is at most 2 on the exchange's own hosts"] == caught.value.problems
