@@ -146,8 +146,7 @@ def hear_ambiguous(turn: Turn) -> None:
 def prove_funding(turn: Turn) -> None:
     """Take a settlement's rows before its time is over, if with them K equals the wallet exactly, and not without."""
     state = turn.state
-    if state.stated.wallet is None:
-        return
+    assert state.stated.wallet is not None, "a baseline states the wallet"
     slack = add(state.sums.fees_slack, state.sums.realized_slack)
     for group, more in contested(state.incomes):
         missing = sub(state.stated.wallet.value, capital_raw(state))

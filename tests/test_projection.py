@@ -770,3 +770,27 @@ def test_an_ended_order_is_put_away_and_taken_back_as_it_was() -> None:
 def done(story: Story) -> AuditDone:
     """Make the end of a round of all questions."""
     return AuditDone(cause="test", asked_us=0, asked_ms=story.ms, questions=ALL_QUESTIONS, failed=())
+
+
+def test_an_order_put_away_before_an_adoption_comes_back_wholly_covered() -> None:
+    """What was folded into an older ledger is no fact of the one that begins at the adoption, however it is heard."""
+    story = Story(wallet="1000")
+    order_id = story.order(z="0.1", ap="100.00000000", fee="0.005")
+    frame = story.events[-1].body
+    record = encode(story.projection.state.orders[order_id]).decode()
+    story.pass_s(3_600)
+    story.tell(
+        BaselineTaken(
+            baseline_id="b2",
+            taken_ms=story.ms,
+            wallet=Decimal("999.995"),
+            positions=(story.position_row("0.1", "100"),),
+            orders=(),
+            adopted_by=0,
+            why="synthetic",
+        )
+    )
+    del story.projection.state.orders[order_id]
+    story.tell(OrderRecalled(order_id=order_id, record=record))
+    story.tell(frame)
+    assert ("0", "999.995") == (story.k["fees_paid"], story.k["capital_raw"])
