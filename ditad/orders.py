@@ -304,7 +304,8 @@ def hear_rows(order: Order, rows: Iterable[FillRow]) -> bool:
             continue
         if row.trade_id is not None:
             known.add(row.trade_id)
-        twin = next((index for index in unmatched if _same_execution(order.rows[index], row)), None)
+        alike = [index for index in unmatched if _same_execution(order.rows[index], row)]
+        twin = min(alike, key=lambda index: _money_told(order.rows[index]) != _money_told(row), default=None)
         if twin is None:
             fresh.append(row)
             continue
@@ -319,9 +320,16 @@ def hear_rows(order: Order, rows: Iterable[FillRow]) -> bool:
 
 
 def _same_execution(held: FillRow, row: FillRow) -> bool:
+    """Say whether two rows may tell one execution: the same history tells it alike, the other at least where and how much."""
     if held.trade_id is not None and row.trade_id is not None:
         return False
+    if held.trade_id is None and row.trade_id is None and _money_told(held) != _money_told(row):
+        return False
     return (held.at_ms // 1_000, held.quantity, held.price) == (row.at_ms // 1_000, row.quantity, row.price)
+
+
+def _money_told(row: FillRow) -> tuple[Decimal | None, Decimal | None]:
+    return row.fee, row.realized_pnl
 
 
 def _row_order(row: FillRow) -> tuple[object, ...]:

@@ -409,6 +409,15 @@ def test_one_tick_and_a_known_rate_prove_one_execution() -> None:
     assert (True, Decimal("300.3"), Decimal(0)) == (piece.single, piece.quote, piece.quote_slack)
 
 
+def test_rows_without_ids_that_differ_in_their_fee_are_two_executions() -> None:
+    """One maker and one taker of equal size, price and second: told again in another order, they are still these two."""
+    order = heard()
+    maker, taker = row("1", "100", fee="0.02"), row("1", "100", fee="0.05")
+    hear_rows(order, [maker])
+    hear_rows(order, [taker, maker])
+    assert [Decimal("0.02"), Decimal("0.05")] == [told_row.fee for told_row in order.rows]
+
+
 def test_the_fee_tells_the_tick_where_the_price_leaves_several() -> None:
     """An average of one decimal may be any of eleven ticks of 0.01; the fee fits one of them."""
     (piece,) = told(heard(frame("3", "100.1", n="0.15010500")), tick=Decimal("0.01")).pieces
