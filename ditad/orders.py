@@ -248,8 +248,8 @@ def _told(reading: Reading) -> tuple[object, ...]:
 def _merge(old: Reading, new: Reading) -> tuple[Reading, str]:
     """Fill what was unknown; what was known stays, and a difference beyond rounding is named.
 
-    Of two average prices that agree the one with more digits is taken, of two times the better one: so that it does
-    not matter which came first. A frame without an execution (an amendment, say) tells zeros at a `z` that is known:
+    Of two average prices that agree the one with more digits is taken, of two times the earlier one, because nothing
+    executes after it was told: so that it does not matter which came first. A frame without an execution (an amendment, say) tells zeros at a `z` that is known:
     0 says nothing against a figure, and a figure takes the place of 0.
     """
     contradiction = ""
@@ -265,7 +265,7 @@ def _merge(old: Reading, new: Reading) -> tuple[Reading, str]:
         before, after = getattr(old, name), getattr(new, name)
         if before and after and before != after:
             contradiction = f"{name} {after} at z={new.z}, was {before}"
-    timed, at_ms = min((old.timed, old.at_ms), (new.timed, new.at_ms))
+    at_ms, timed = min((old.at_ms, old.timed), (new.at_ms, new.timed))
     return replace(
         old,
         average_price=average_price,
