@@ -67,6 +67,15 @@ class _Segment:
     rows: tuple[FillRow, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Laid:
+    """Rows on the axis, what contradicts, and whether the order of some second's rows is not known."""
+
+    segments: tuple[_Segment, ...] = ()
+    problem: str = ""
+    ambiguous: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Quote:
     """Σ quantity·price up to a boundary, and how far it may be off."""
@@ -107,7 +116,16 @@ def derive(
     rates, `tick` the symbol's price step, `printed` whether average prices are known not to be rounded to it.
     """
     terms = _Terms(amounts=amounts, rates=rates, tick=tick, printed=printed)
-    segments, problem = _lay(order, terms)
+    laid = _lay(order, terms, together=False)
+    apart = _derive(order, terms, laid)
+    if not laid.ambiguous or not (apart.incomplete or any(piece.quote_slack for piece in apart.pieces)):
+        return apart  # frames tell a second's parts better than its rows, whose order nobody knows
+    return _derive(order, terms, _lay(order, terms, together=True))
+
+
+def _derive(order: Order, terms: _Terms, laid: _Laid) -> Derivation:
+    """Work out the pieces, with rows laid in one way."""
+    segments, problem, tick = laid.segments, laid.problem, terms.tick
     by_end = {segment.z1: segment for segment in segments}
     readings = {reading.z: reading for reading in order.readings}
     starts = _starts(order)
@@ -229,10 +247,13 @@ def _bounds(order: Order, segments: Sequence[_Segment]) -> list[Decimal]:
     return sorted(_boundary(z) for z in found if z > order.opening)
 
 
-def _lay(order: Order, terms: _Terms) -> tuple[list[_Segment], str]:
-    """Lay rows on the axis if they are a complete set and contradict nothing. Returns segments and a contradiction."""
+def _lay(order: Order, terms: _Terms, *, together: bool) -> _Laid:
+    """Lay rows on the axis if they are a complete set and contradict nothing.
+
+    Rows of one second whose order none or several ways explain are one interval if `together`, else left to the frames.
+    """
     if not order.rows or exact_sum(row.quantity for row in order.rows) != order.known:
-        return [], ""
+        return _Laid()
     readings = {reading.z: reading for reading in order.readings if not reading.summed}
     known = sorted(_stated_bounds(order) | {order.opening})
 
@@ -240,20 +261,26 @@ def _lay(order: Order, terms: _Terms) -> tuple[list[_Segment], str]:
         return _agrees(readings.get(z), z, quote, terms)
 
     segments: list[_Segment] = []
+    ambiguous = False
     start = quote = ZERO
     for group in _moments(order.rows):
         end = add(start, exact_sum(row.quantity for row in group))
         inner = [z for z in known if start < z < end]
         parts = _partition(group, start, quote, inner, agrees)
         if parts is None and len(group) == 1:
-            return [], f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
+            over = f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
+            return _Laid(problem=over)
+        left_to_frames = parts is None and bool(inner)
+        ambiguous = ambiguous or left_to_frames
         for part in parts if parts is not None else [group]:
             stop = add(start, exact_sum(row.quantity for row in part))
-            segments.append(_Segment(z0=_boundary(start), z1=_boundary(stop), rows=tuple(part)))
+            if together or not left_to_frames:
+                segments.append(_Segment(z0=_boundary(start), z1=_boundary(stop), rows=tuple(part)))
             start, quote = stop, add(quote, _quote_of(part))
             if not agrees(stop, quote):
-                return [], f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise"
-    return [segment for segment in segments if segment.z1 > order.opening], ""
+                return _Laid(problem=f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise")
+    beyond = tuple(segment for segment in segments if segment.z1 > order.opening)
+    return _Laid(segments=beyond, ambiguous=ambiguous)
 
 
 def _moments(rows: Sequence[FillRow]) -> Iterator[list[FillRow]]:

@@ -409,6 +409,17 @@ def test_one_tick_and_a_known_rate_prove_one_execution() -> None:
     assert (True, Decimal("300.3"), Decimal(0)) == (piece.single, piece.quote, piece.quote_slack)
 
 
+def test_rows_whose_order_nobody_knows_take_nothing_from_frames_that_tell_all() -> None:
+    """A maker and a taker fill of one second, size and price: the frames' boundaries, times and exact fees stay."""
+    order = heard(
+        frame("1", "100.00000000", n="0.05", status=OrderStatus.PARTIALLY_FILLED),
+        frame("2", "100.00000000", n="0.02", at=400),
+    )
+    hear_rows(order, [row("1", "100", fee="0.02"), row("1", "100", fee="0.05")])
+    pieces = told(order, amounts=PER_FILL).pieces
+    assert [Decimal("0.05"), Decimal("0.02")] == [piece.fee for piece in pieces]
+
+
 def test_rows_without_ids_that_differ_in_their_fee_are_two_executions() -> None:
     """One maker and one taker of equal size, price and second: told again in another order, they are still these two."""
     order = heard()
