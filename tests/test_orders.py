@@ -420,6 +420,14 @@ def test_rows_whose_order_nobody_knows_take_nothing_from_frames_that_tell_all() 
     assert [Decimal("0.05"), Decimal("0.02")] == [piece.fee for piece in pieces]
 
 
+def test_what_one_frame_told_together_is_as_late_as_that_frame() -> None:
+    """Rows are stamped with a whole second only; the frame that told of them too says when in it they were known."""
+    order = heard(frame("3", "100.00000000", n="0.05", last=("1", "100"), at=400))
+    hear_rows(order, [row("2", "100"), row("1", "100", fee="0.05")])
+    first, *_ = told(order, amounts=PER_FILL).pieces
+    assert (Decimal(2), SECOND + 400, True) == (first.z1, first.at_ms, first.whole_second)
+
+
 def test_rows_without_ids_that_differ_in_their_fee_are_two_executions() -> None:
     """One maker and one taker of equal size, price and second: told again in another order, they are still these two."""
     order = heard()
