@@ -13,9 +13,10 @@ from typing import Any
 
 import orjson
 
-from ditad import cashflows, fills, statements
+from ditad import cashflows, fills, rounds, statements
 from ditad.codec import decode, encode
-from ditad.coverage import Gap, GapState, answered, close_by_balance, resume, start
+from ditad.coverage import Gap, GapState, close_by_balance, resume, start
+from ditad.divergences import close_divergence
 from ditad.events import (
     AccountPush,
     AuditDone,
@@ -26,20 +27,17 @@ from ditad.events import (
     BotSlots,
     Decision,
     Event,
-    FactKind,
     FillsReport,
     IncomeReport,
     LeveragePush,
     Marks,
     Needs,
-    OrderNeed,
     OrderPush,
     OrderRecalled,
     OrdersReport,
     PositionSide,
     PositionsReport,
     PushRejected,
-    Question,
     QuestionFailed,
     SettingsInForce,
     StreamChanged,
@@ -47,21 +45,16 @@ from ditad.events import (
     Terms,
     Tick,
 )
-from ditad.incomes import Incomes, forget
+from ditad.incomes import Incomes
+from ditad.needs import needs_of
 from ditad.orders import Order
 from ditad.records import Record, RecordType, rfc3339
 from ditad.settle import Standing, Twins, settle_at
 from ditad.slots import clamp
 from ditad.snapshot import gap_body, snapshot_body, valid_until_us
 from ditad.state import Figure, Round, State, Stated, Sums
-from ditad.turn import Turn, capital_raw
-from ditad.verdict import Verdict, answer_inquiries, close_divergence, compare
-
-FORGET_AFTER_MS = 86_400_000
-"""Closed groups, transfers and witnesses are kept this long behind the watermark: no question reaches further back."""
-
-COLLAPSE_AFTER_MS = 600_000
-"""Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
+from ditad.turn import Turn, capital_raw, hear_clock
+from ditad.verdict import Verdict, compare
 
 LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED, StreamState.REFUSED})
 
@@ -99,8 +92,8 @@ class Projection:
             FillsReport: _after_baseline(fills.fold_fills_report),
             OrdersReport: _after_baseline(fills.fold_orders_report),
             IncomeReport: _after_baseline(cashflows.fold_income_report),
-            QuestionFailed: _fold_failure,
-            AuditDone: _fold_audit,
+            QuestionFailed: rounds.fold_failure,
+            AuditDone: rounds.fold_audit,
             StreamChanged: _fold_stream,
             PushRejected: _fold_rejection,
             Tick: _fold_tick,
@@ -217,7 +210,7 @@ def _after_baseline(handler: Callable[[Turn, Any], None]) -> Callable[[Turn, Any
 
     def handle(turn: Turn, body: Any) -> None:
         if turn.state.baseline is not None:
-            _hear_clock(turn, body)
+            hear_clock(turn, body)
             handler(turn, body)
 
     return handle
@@ -225,13 +218,6 @@ def _after_baseline(handler: Callable[[Turn, Any], None]) -> Callable[[Turn, Any
 
 def _fold_nothing(turn: Turn, body: Any) -> None:
     """Fold what this version keeps for the record alone."""
-
-
-def _hear_clock(turn: Turn, body: Any) -> None:
-    """Learn the exchange's clock from a report: it says when, on that clock, it was asked."""
-    asked_us, asked_ms = getattr(body, "asked_us", None), getattr(body, "asked_ms", None)
-    if asked_us is not None and asked_ms is not None:
-        turn.state.offset_ms = asked_ms - asked_us // 1_000
 
 
 def _fold_settings(turn: Turn, settings: SettingsInForce) -> None:
@@ -321,122 +307,15 @@ def _fold_account_push(turn: Turn, push: AccountPush) -> None:
 
 
 def _fold_balance(turn: Turn, report: BalanceReport) -> None:
-    _hear_clock(turn, report)
+    hear_clock(turn, report)
     if turn.state.baseline is not None:
         statements.fold_balance_report(turn, report)
 
 
 def _fold_positions(turn: Turn, report: PositionsReport) -> None:
-    _hear_clock(turn, report)
+    hear_clock(turn, report)
     if turn.state.baseline is not None:
         statements.fold_positions_report(turn, report)
-
-
-def _fold_failure(turn: Turn, failure: QuestionFailed) -> None:
-    """Hear that a question was not answered: nothing is known from it, and that is said."""
-    state = turn.state
-    if failure.unavailable:
-        if failure.question in {Question.FILLS, Question.ORDER}:
-            state.coverage.fills_available = False
-        elif failure.question is Question.INCOME:
-            state.coverage.income_available = False
-        note = f"{failure.question.value}: {failure.reason}"
-        if note not in state.notes:
-            state.notes = (*state.notes, note)
-        turn.changed = True
-        return
-    state.round.failed.append(f"{failure.question.value} {failure.subject}".strip())
-    state.round.failed_kinds.append(failure.question)
-
-
-def _fold_audit(turn: Turn, audit: AuditDone) -> None:
-    """End a round of questions: watermarks move for what was wholly answered, inquiries hear what is left."""
-    state = turn.state
-    _hear_clock(turn, audit)
-    if state.baseline is None:
-        return
-    round_, state.round = state.round, Round()
-    asked = set(audit.questions)
-    failed = [*round_.failed, *(name for name in audit.failed if name not in round_.failed)]
-    fills_through = _fills_through(state, audit, round_, asked)
-    fills_lag, income_lag = turn.lags_ms
-    if fills_through is not None:
-        state.coverage.fills_available = True
-        turn.touch_gaps(
-            answered(
-                state.coverage,
-                FactKind.FILLS,
-                through_ms=fills_through,
-                rows=round_.fill_rows,
-                by="fill_history",
-                lag_ms=fills_lag,
-                now_us=turn.event.at_us,
-            )
-        )
-    income_done = False
-    if round_.income_to_ms is not None and round_.income_from_ms is not None:
-        income_done = round_.income_from_ms <= state.coverage.income_ms and Question.INCOME not in round_.failed_kinds
-    if income_done and round_.income_to_ms is not None:
-        turn.touch_gaps(
-            answered(
-                state.coverage,
-                FactKind.INCOME,
-                through_ms=round_.income_to_ms,
-                rows=round_.income_rows,
-                by="income",
-                lag_ms=income_lag,
-                now_us=turn.event.at_us,
-            )
-        )
-        cashflows.close_funding(turn, round_.income_to_ms)
-    for question, done in ((Question.FILLS, fills_through is not None), (Question.INCOME, income_done)):
-        if done:
-            state.answered_us[question.value] = audit.asked_us
-    answer_inquiries(turn, audit.asked_us, ", ".join(failed[:4]))
-    _forget(turn)
-    turn.changed = True
-
-
-def _fills_through(state: State, audit: AuditDone, round_: Round, asked: set[Question]) -> int | None:
-    """Give the end of a fills question that reached over the whole span for every symbol; `None` if it did not."""
-    if {Question.FILLS, Question.ORDER} & set(round_.failed_kinds):
-        return None
-    wanted = symbols_of(state)
-    if not wanted:
-        standing = {Question.BALANCE, Question.POSITIONS}
-        return audit.asked_ms if standing <= asked and not standing & set(round_.failed_kinds) else None
-    if any(symbol not in round_.fills for symbol in wanted):
-        return None
-    if any(round_.fills_from[symbol] > state.coverage.fills_ms for symbol in wanted):
-        return None
-    return min(round_.fills[symbol] for symbol in wanted)
-
-
-def _forget(turn: Turn) -> None:
-    """Let go of what no question can touch any more."""
-    state = turn.state
-    assert state.baseline is not None, "only after a baseline is there anything to forget"
-    through = min(state.coverage.fills_ms, state.coverage.income_ms)
-    forget(state.incomes, through - FORGET_AFTER_MS)
-    kept_s = (through - FORGET_AFTER_MS) // 1_000
-    state.witnesses = {
-        moment: told for moment, told in state.witnesses.items() if int(moment.rpartition("|")[2]) >= kept_s
-    }
-    for position in state.positions.values():
-        position.collapse(through - COLLAPSE_AFTER_MS)
-    _put_away(turn, through - COLLAPSE_AFTER_MS)
-
-
-def _put_away(turn: Turn, before_ms: int) -> None:
-    """Put orders out of memory that have ended and are wholly told, some while ago; the journal keeps them."""
-    state = turn.state
-    for order_id, order in list(state.orders.items()):
-        over = order.ended and not order.incomplete and not order.held and order_id not in state.contradicted
-        last_ms = max([order.heard_us // 1_000 + (state.offset_ms or 0), *(piece.at_ms for piece in order.pieces)])
-        if over and order_id.isdigit() and last_ms < before_ms:
-            turn.archived.append((order_id, encode(state.orders.pop(order_id))))
-            state.archived_max = max(state.archived_max, int(order_id))
-            state.asked_orders.pop(order_id, None)
 
 
 def _fold_recalled(turn: Turn, recalled: OrderRecalled) -> None:
@@ -503,53 +382,3 @@ def _fold_decision(turn: Turn, decision: Decision) -> None:
     turn.changed = True
     for order_id in list(state.incomplete):
         fills.lay(turn, state.orders[order_id])
-
-
-# ---- needs ----------------------------------------------------------------------------------------------------------
-
-
-def symbols_of(state: State) -> tuple[str, ...]:
-    """Give every symbol the account has to do with, in this ledger."""
-    symbols = {position.symbol for position in state.positions.values()}
-    symbols.update(order.symbol for order in state.orders.values())
-    symbols.update(stated.symbol for stated in state.stated.positions.values())
-    symbols.update(group_row.symbol for group in state.incomes.groups for group_row in group.rows if group_row.symbol)
-    symbols.update(key.partition("|")[0] for key in state.witnesses)
-    return tuple(sorted(symbols))
-
-
-def needs_of(state: State) -> Needs:
-    """Turn what the fold lacks into a value that the audit can plan from."""
-    if state.baseline is None or state.settings is None:
-        return Needs(
-            baseline=True,
-            statements_after_us=None,
-            facts_after_us=None,
-            fills_from_ms=None,
-            income_from_ms=None,
-            orders=(),
-            symbols=(),
-        )
-    wanted = [inquiry.since_us for inquiry in state.inquiries.values() if not inquiry.confirmed]
-    if state.coverage.is_open() and state.streaming:
-        ended = [gap.opened_us for gap in state.coverage.gaps if gap.to_ms is not None]
-        wanted.append(max([state.connected_us, *ended]))
-    after_us = max(wanted, default=None)
-    return Needs(
-        baseline=False,
-        statements_after_us=after_us,
-        facts_after_us=after_us,
-        fills_from_ms=state.coverage.fills_ms,
-        income_from_ms=state.coverage.income_ms,
-        orders=tuple(_order_need(state, order_id) for order_id in state.incomplete),
-        symbols=symbols_of(state),
-    )
-
-
-def _order_need(state: State, order_id: str) -> OrderNeed:
-    assert state.baseline is not None, "orders are needed after a baseline"
-    order = state.orders[order_id]
-    created = fills.created_ms(order_id)
-    return OrderNeed(
-        order_id=order_id, symbol=order.symbol, from_ms=created if created is not None else state.baseline.taken_ms
-    )

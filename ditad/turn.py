@@ -141,3 +141,10 @@ def baseline_second_ms(turn: Turn) -> int:
     """Give the beginning of the baseline's own second, in milliseconds."""
     assert turn.state.baseline is not None, "facts are folded after a baseline"
     return turn.state.baseline.taken_ms // 1_000 * 1_000
+
+
+def hear_clock(turn: Turn, body: object) -> None:
+    """Learn the exchange's clock from a report: it says when, on that clock, it was asked."""
+    asked_us, asked_ms = getattr(body, "asked_us", None), getattr(body, "asked_ms", None)
+    if asked_us is not None and asked_ms is not None:
+        turn.state.offset_ms = asked_ms - asked_us // 1_000
