@@ -8,13 +8,13 @@ splits nothing; what contradicts is named and not taken. (account.md §3, Fills)
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ditad.events import FillRow
-from ditad.money import DERIVED, EXACT, ZERO, add, exact_sum, half_step, mul, plain, sub
+from ditad.laying import Laid, Segment, Terms, boundary, lay, on_grid, quote_of, resolution, starts, stated_bounds
+from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
 from ditad.orders import Order, Piece, Reading, Timed
 
 COMMISSION_STEP = Decimal("0.00000001")
@@ -22,12 +22,6 @@ COMMISSION_STEP = Decimal("0.00000001")
 
 ROW_FEE_SLACK = Decimal("0.0000005")
 """A fee learnt from a fill history is rounded to six decimals (bingx.md §5)."""
-
-PERMUTED_ROWS_MAX = 8
-"""Rows of one second beyond this many are taken as one interval without looking for their order."""
-
-Agrees = Callable[[Decimal, Decimal], bool]
-"""Says whether Σ quantity·price up to a boundary is what a frame tells there."""
 
 PER_FILL = "per_fill"
 CUMULATIVE = "cumulative"
@@ -46,34 +40,6 @@ class Derivation:
     amounts: str | None
     problems: tuple[str, ...]
     printed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
-    """What decides how figures are read: see `derive`."""
-
-    amounts: str | None
-    rates: Sequence[Decimal]
-    tick: Decimal | None
-    printed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Segment:
-    """One or more rows between two boundaries."""
-
-    z0: Decimal
-    z1: Decimal
-    rows: tuple[FillRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Laid:
-    """Rows on the axis, what contradicts, and whether the order of some second's rows is not known."""
-
-    segments: tuple[_Segment, ...] = ()
-    problem: str = ""
-    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +62,7 @@ class _Span:
     z1: Decimal
     before: _Quote | None
     stated: _Quote | None
-    segment: _Segment | None
+    segment: Segment | None
     reading: Reading | None
     previous: Reading | None
     next: Reading | None
@@ -115,27 +81,27 @@ def derive(
     `amounts` is how partial fills' `n` and `rp` are read (`None`: not yet decided), `rates` the account's known fee
     rates, `tick` the symbol's price step, `printed` whether average prices are known not to be rounded to it.
     """
-    terms = _Terms(amounts=amounts, rates=rates, tick=tick, printed=printed)
-    laid = _lay(order, terms, together=False)
+    terms = Terms(amounts=amounts, rates=rates, tick=tick, printed=printed)
+    laid = lay(order, terms, together=False)
     apart = _derive(order, terms, laid)
     if not laid.ambiguous or not (apart.incomplete or any(piece.quote_slack for piece in apart.pieces)):
         return apart  # frames tell a second's parts better than its rows, whose order nobody knows
-    return _derive(order, terms, _lay(order, terms, together=True))
+    return _derive(order, terms, lay(order, terms, together=True))
 
 
-def _derive(order: Order, terms: _Terms, laid: _Laid) -> Derivation:
+def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     """Work out the pieces, with rows laid in one way."""
     segments, problem, tick = laid.segments, laid.problem, terms.tick
     by_end = {segment.z1: segment for segment in segments}
     readings = {reading.z: reading for reading in order.readings}
-    starts = _starts(order)
+    begun = starts(order)
     pieces: list[Piece] = []
     missing: list[str] = []
     problems = [problem] if problem else []
     proofs: set[str] = set()
 
     def stated_at(z: Decimal) -> _Quote | None:
-        return _stated_quote(readings.get(z), terms) or _quote_before(starts.get(z), terms)
+        return _stated_quote(readings.get(z), terms) or _quote_before(begun.get(z), terms)
 
     def span(z0: Decimal, z1: Decimal, before: _Quote | None, *, inner: bool) -> _Span:
         segment = by_end.get(z1)
@@ -147,7 +113,7 @@ def _derive(order: Order, terms: _Terms, laid: _Laid) -> Derivation:
             segment=segment if segment is not None and segment.z0 == z0 else None,
             reading=readings.get(z1),
             previous=readings.get(z0),
-            next=starts.get(z1),
+            next=begun.get(z1),
             inner=inner,
         )
 
@@ -178,7 +144,7 @@ def _derive(order: Order, terms: _Terms, laid: _Laid) -> Derivation:
         incomplete="; ".join(missing[:3]),
         amounts=next(iter(proofs)) if len(proofs) == 1 else None,
         problems=tuple(problems),
-        printed=tick is not None and any(not _on_grid(price, tick) for price in _average_prices(order)),
+        printed=tick is not None and any(not on_grid(price, tick) for price in _average_prices(order)),
     )
 
 
@@ -217,166 +183,25 @@ def rows_exceed(order: Order) -> bool:
 # ---- boundaries and what lies between them ----------------------------------------------------------------------------
 
 
-def _boundary(z: Decimal) -> Decimal:
-    """Write a boundary with one text whoever stated it: records are found by that text."""
-    return Decimal(plain(z))
-
-
-def _starts(order: Order) -> dict[Decimal, Reading]:
-    """Give where the last executions that frames told began, if no other boundary contradicts that."""
-    hard = [reading for reading in order.readings if not reading.summed]
-    found = {}
-    for before, reading in zip([None, *hard], hard, strict=False):
-        if reading.last_quantity is not None and reading.last_price is not None:
-            start = sub(reading.z, reading.last_quantity)
-            if start > (before.z if before is not None else order.opening):
-                found[start] = reading
-    return found
-
-
-def _stated_bounds(order: Order) -> set[Decimal]:
-    """Give the boundaries that frames prove: each `z`, and where the last execution before it began."""
-    return {reading.z for reading in order.readings if not reading.summed} | _starts(order).keys()
-
-
-def _bounds(order: Order, segments: Sequence[_Segment]) -> list[Decimal]:
+def _bounds(order: Order, segments: Sequence[Segment]) -> list[Decimal]:
     """Give all known boundaries beyond the opening; where rows are laid, they know them all."""
     if segments:
         return [segment.z1 for segment in segments]
-    found = _stated_bounds(order) | {reading.z for reading in order.readings}
-    return sorted(_boundary(z) for z in found if z > order.opening)
-
-
-def _lay(order: Order, terms: _Terms, *, together: bool) -> _Laid:
-    """Lay rows on the axis if they are a complete set and contradict nothing.
-
-    Rows of one second whose order none or several ways explain are one interval if `together`, else left to the frames.
-    """
-    if not order.rows or exact_sum(row.quantity for row in order.rows) != order.known:
-        return _Laid()
-    readings = {reading.z: reading for reading in order.readings if not reading.summed}
-    known = sorted(_stated_bounds(order) | {order.opening})
-
-    def agrees(z: Decimal, quote: Decimal) -> bool:
-        return _agrees(readings.get(z), z, quote, terms)
-
-    segments: list[_Segment] = []
-    ambiguous = False
-    start = quote = ZERO
-    for group in _moments(order.rows):
-        end = add(start, exact_sum(row.quantity for row in group))
-        inner = [z for z in known if start < z < end]
-        parts = _partition(group, start, quote, inner, agrees)
-        if parts is None and len(group) == 1:
-            over = f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
-            return _Laid(problem=over)
-        left_to_frames = parts is None and bool(inner)
-        ambiguous = ambiguous or left_to_frames
-        for part in parts if parts is not None else [group]:
-            stop = add(start, exact_sum(row.quantity for row in part))
-            if together or not left_to_frames:
-                segments.append(_Segment(z0=_boundary(start), z1=_boundary(stop), rows=tuple(part)))
-            start, quote = stop, add(quote, _quote_of(part))
-            if not agrees(stop, quote):
-                return _Laid(problem=f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise")
-    beyond = tuple(segment for segment in segments if segment.z1 > order.opening)
-    return _Laid(segments=beyond, ambiguous=ambiguous)
-
-
-def _moments(rows: Sequence[FillRow]) -> Iterator[list[FillRow]]:
-    """Group rows whose order nobody tells: of one millisecond, or of one second where a stamp is only that good."""
-    for _, of_second in itertools.groupby(rows, key=lambda row: row.at_ms // 1_000):
-        second = list(of_second)
-        if any(row.whole_second for row in second):
-            yield second
-        else:
-            for _, of_moment in itertools.groupby(second, key=lambda row: row.at_ms):
-                yield list(of_moment)
-
-
-def _quote_of(rows: Sequence[FillRow]) -> Decimal:
-    return exact_sum(mul(row.quantity, row.price) for row in rows)
-
-
-def _agrees(reading: Reading | None, z: Decimal, quote: Decimal, terms: _Terms) -> bool:
-    """Say whether Σ quantity·price of rows up to `z` is what a frame's average price says, to its last digit."""
-    if reading is None or reading.average_price is None:
-        return True
-    off = abs(sub(quote, mul(z, reading.average_price)))
-    return off <= mul(mul(z, _resolution(reading.average_price, terms)), Decimal(2))
-
-
-def _partition(
-    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
-) -> list[list[FillRow]] | None:
-    """Split rows of one moment at the known boundaries; `None` unless exactly one way does it.
-
-    Rows that are alike in all their money can stand in any order without a difference and are kept apart.
-    """
-    if cuts and len(rows) > PERMUTED_ROWS_MAX:
-        return None
-    found = list(itertools.islice(_ways(rows, start, quote, cuts, agrees), 2))
-    if len(found) != 1:
-        return None
-    return [alone for part in found[0] for alone in ([[row] for row in part] if _alike(part) else [part])]
-
-
-def _ways(
-    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
-) -> Iterator[list[list[FillRow]]]:
-    """Give every way, different in money, in which rows in some order meet the boundaries and what is known there."""
-    if not cuts:
-        yield [rows]
-        return
-    z, later = cuts[0], cuts[1:]
-    tried: set[tuple[object, ...]] = set()
-    for size in range(1, len(rows) - len(later)):
-        for chosen in itertools.combinations(range(len(rows)), size):
-            head = [rows[index] for index in chosen]
-            money = tuple(sorted(str(_money_of(row)) for row in head))
-            if money in tried:
-                continue
-            tried.add(money)
-            reached = add(quote, _quote_of(head))
-            if add(start, exact_sum(row.quantity for row in head)) != z or not agrees(z, reached):
-                continue
-            rest = [row for index, row in enumerate(rows) if index not in chosen]
-            for tail in _ways(rest, z, reached, later, agrees):
-                yield [head, *tail]
-
-
-def _money_of(row: FillRow) -> tuple[object, ...]:
-    figures = (row.quantity, row.price, row.fee, row.realized_pnl)
-    return tuple(None if figure is None else plain(figure) for figure in figures)
-
-
-def _alike(rows: Sequence[FillRow]) -> bool:
-    return len({_money_of(row) for row in rows}) == 1
+    found = stated_bounds(order) | {reading.z for reading in order.readings}
+    return sorted(boundary(z) for z in found if z > order.opening)
 
 
 # ---- the money of a piece ---------------------------------------------------------------------------------------------
 
 
-def _resolution(price: Decimal, terms: _Terms) -> Decimal:
-    """Say how far an average price may be off: half its last digit, or half a tick where it may have been rounded."""
-    printed = half_step(price)
-    if terms.printed or terms.tick is None or not _on_grid(price, terms.tick):
-        return printed
-    return max(printed, mul(terms.tick, Decimal("0.5")))
-
-
-def _on_grid(price: Decimal, tick: Decimal) -> bool:
-    return not EXACT.remainder(price, tick)
-
-
-def _stated_quote(reading: Reading | None, terms: _Terms) -> _Quote | None:
+def _stated_quote(reading: Reading | None, terms: Terms) -> _Quote | None:
     """Give the quote up to a frame's `z` as its average price has it."""
     if reading is None or reading.average_price is None:
         return None
-    return _Quote(mul(reading.z, reading.average_price), mul(reading.z, _resolution(reading.average_price, terms)))
+    return _Quote(mul(reading.z, reading.average_price), mul(reading.z, resolution(reading.average_price, terms)))
 
 
-def _quote_before(reading: Reading | None, terms: _Terms) -> _Quote | None:
+def _quote_before(reading: Reading | None, terms: Terms) -> _Quote | None:
     """Give the quote up to where a frame's last execution begins: what its average price says less `l`·`L`."""
     stated = _stated_quote(reading, terms)
     if reading is None or stated is None or reading.last_quantity is None or reading.last_price is None:
@@ -384,13 +209,13 @@ def _quote_before(reading: Reading | None, terms: _Terms) -> _Quote | None:
     return _Quote(sub(stated.value, mul(reading.last_quantity, reading.last_price)), stated.slack)
 
 
-def _opening_quote(order: Order, terms: _Terms) -> _Quote | None:
+def _opening_quote(order: Order, terms: Terms) -> _Quote | None:
     """Give the quote of the covered part; `None` where its average price was never stated."""
     if not order.opening:
         return _Quote(ZERO, ZERO)
     if order.opening_price is None:
         return None
-    return _Quote(mul(order.opening, order.opening_price), mul(order.opening, _resolution(order.opening_price, terms)))
+    return _Quote(mul(order.opening, order.opening_price), mul(order.opening, resolution(order.opening_price, terms)))
 
 
 def _after(span: _Span, piece: Piece) -> _Quote | None:
@@ -413,7 +238,7 @@ def _witnessed(order: Order, piece: Piece) -> Piece:
 def _price_of(span: _Span) -> tuple[_Quote, bool] | None:
     """Find an interval's quote and whether it is one execution, from the best source there is."""
     if span.segment is not None:
-        return _Quote(_quote_of(span.segment.rows), ZERO), len(span.segment.rows) == 1
+        return _Quote(quote_of(span.segment.rows), ZERO), len(span.segment.rows) == 1
     last_quantity = span.reading.last_quantity if span.reading is not None else None
     last_price = span.reading.last_price if span.reading is not None else None
     if last_quantity == span.growth and last_price is not None:
@@ -426,7 +251,7 @@ def _price_of(span: _Span) -> tuple[_Quote, bool] | None:
     return quote, last_quantity == span.growth
 
 
-def _piece(span: _Span, price: tuple[_Quote, bool], terms: _Terms) -> tuple[Piece, str | None, str]:
+def _piece(span: _Span, price: tuple[_Quote, bool], terms: Terms) -> tuple[Piece, str | None, str]:
     """Work out an interval's money, whether it proves how partial amounts are read, and what contradicts in it."""
     (quote, single), reading = price, span.reading
     first = span.z0 == 0
@@ -452,8 +277,8 @@ def _piece(span: _Span, price: tuple[_Quote, bool], terms: _Terms) -> tuple[Piec
     assets = (reading.fee_asset if reading is not None else None, *(row.fee_asset for row in rows))
     return (
         Piece(
-            z0=_boundary(span.z0),
-            z1=_boundary(span.z1),
+            z0=boundary(span.z0),
+            z1=boundary(span.z1),
             quote=quote.value,
             quote_slack=quote.slack,
             fee=fee,
@@ -500,7 +325,7 @@ def _trade_ids(reading: Reading | None, rows: Sequence[FillRow]) -> tuple[str, .
     return told
 
 
-def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: _Terms) -> Decimal | None:
+def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: Terms) -> Decimal | None:
     """Give the exact quote if of the ticks that the price can be exactly one explains the fee, at a known rate."""
     if terms.tick is None or fee is None:
         return None

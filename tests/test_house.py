@@ -19,6 +19,7 @@ PURE = {
     *GROUND - {"clock"},
     "orders",
     "axis",
+    "laying",
     "book",
     "incomes",
     "settle",

@@ -1,0 +1,194 @@
+"""Rows of a fill history laid on their order's axis, as far as somebody knows their order.
+
+What enters: an order's rows and what frames said at its boundaries. What leaves: segments, rows between two
+boundaries, and what contradicts. What holds: rows are laid as a complete set only; rows of one second have no order
+but what boundaries and average prices give them. (account.md §3, Fills)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ditad.events import FillRow
+from ditad.money import EXACT, ZERO, add, exact_sum, half_step, mul, plain, sub
+from ditad.orders import Order, Reading
+
+PERMUTED_ROWS_MAX = 8
+"""Rows of one second beyond this many are taken as one interval without looking for their order."""
+
+Agrees = Callable[[Decimal, Decimal], bool]
+"""Says whether Σ quantity·price up to a boundary is what a frame tells there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What decides how figures are read: see `derive`."""
+
+    amounts: str | None
+    rates: Sequence[Decimal]
+    tick: Decimal | None
+    printed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One or more rows between two boundaries."""
+
+    z0: Decimal
+    z1: Decimal
+    rows: tuple[FillRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laid:
+    """Rows on the axis, what contradicts, and whether the order of some second's rows is not known."""
+
+    segments: tuple[Segment, ...] = ()
+    problem: str = ""
+    ambiguous: bool = False
+
+
+def stated_bounds(order: Order) -> set[Decimal]:
+    """Give the boundaries that frames prove: each `z`, and where the last execution before it began."""
+    return {reading.z for reading in order.readings if not reading.summed} | starts(order).keys()
+
+
+def starts(order: Order) -> dict[Decimal, Reading]:
+    """Give where the last executions that frames told began, if no other boundary contradicts that."""
+    hard = [reading for reading in order.readings if not reading.summed]
+    found = {}
+    for before, reading in zip([None, *hard], hard, strict=False):
+        if reading.last_quantity is not None and reading.last_price is not None:
+            start = sub(reading.z, reading.last_quantity)
+            if start > (before.z if before is not None else order.opening):
+                found[start] = reading
+    return found
+
+
+def boundary(z: Decimal) -> Decimal:
+    """Write a boundary with one text whoever stated it: records are found by that text."""
+    return Decimal(plain(z))
+
+
+def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
+    """Lay rows on the axis if they are a complete set and contradict nothing.
+
+    Rows of one second whose order none or several ways explain are one interval if `together`, else left to the frames.
+    """
+    if not order.rows or exact_sum(row.quantity for row in order.rows) != order.known:
+        return Laid()
+    readings = {reading.z: reading for reading in order.readings if not reading.summed}
+    known = sorted(stated_bounds(order) | {order.opening})
+
+    def agrees(z: Decimal, quote: Decimal) -> bool:
+        return _agrees(readings.get(z), z, quote, terms)
+
+    segments: list[Segment] = []
+    ambiguous = False
+    start = quote = ZERO
+    for group in _moments(order.rows):
+        end = add(start, exact_sum(row.quantity for row in group))
+        inner = [z for z in known if start < z < end]
+        parts = _partition(group, start, quote, inner, agrees)
+        if parts is None and len(group) == 1:
+            over = f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
+            return Laid(problem=over)
+        left_to_frames = parts is None and bool(inner)
+        ambiguous = ambiguous or left_to_frames
+        for part in parts if parts is not None else [group]:
+            stop = add(start, exact_sum(row.quantity for row in part))
+            if together or not left_to_frames:
+                segments.append(Segment(z0=boundary(start), z1=boundary(stop), rows=tuple(part)))
+            start, quote = stop, add(quote, quote_of(part))
+            if not agrees(stop, quote):
+                return Laid(problem=f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise")
+    beyond = tuple(segment for segment in segments if segment.z1 > order.opening)
+    return Laid(segments=beyond, ambiguous=ambiguous)
+
+
+def _moments(rows: Sequence[FillRow]) -> Iterator[list[FillRow]]:
+    """Group rows whose order nobody tells: of one millisecond, or of one second where a stamp is only that good."""
+    for _, of_second in itertools.groupby(rows, key=lambda row: row.at_ms // 1_000):
+        second = list(of_second)
+        if any(row.whole_second for row in second):
+            yield second
+        else:
+            for _, of_moment in itertools.groupby(second, key=lambda row: row.at_ms):
+                yield list(of_moment)
+
+
+def quote_of(rows: Sequence[FillRow]) -> Decimal:
+    """Give Σ quantity·price of rows."""
+    return exact_sum(mul(row.quantity, row.price) for row in rows)
+
+
+def _agrees(reading: Reading | None, z: Decimal, quote: Decimal, terms: Terms) -> bool:
+    """Say whether Σ quantity·price of rows up to `z` is what a frame's average price says, to its last digit."""
+    if reading is None or reading.average_price is None:
+        return True
+    off = abs(sub(quote, mul(z, reading.average_price)))
+    return off <= mul(mul(z, resolution(reading.average_price, terms)), Decimal(2))
+
+
+def _partition(
+    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
+) -> list[list[FillRow]] | None:
+    """Split rows of one moment at the known boundaries; `None` unless exactly one way does it.
+
+    Rows that are alike in all their money can stand in any order without a difference and are kept apart.
+    """
+    if cuts and len(rows) > PERMUTED_ROWS_MAX:
+        return None
+    found = list(itertools.islice(_ways(rows, start, quote, cuts, agrees), 2))
+    if len(found) != 1:
+        return None
+    return [alone for part in found[0] for alone in ([[row] for row in part] if _alike(part) else [part])]
+
+
+def _ways(
+    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
+) -> Iterator[list[list[FillRow]]]:
+    """Give every way, different in money, in which rows in some order meet the boundaries and what is known there."""
+    if not cuts:
+        yield [rows]
+        return
+    z, later = cuts[0], cuts[1:]
+    tried: set[tuple[object, ...]] = set()
+    for size in range(1, len(rows) - len(later)):
+        for chosen in itertools.combinations(range(len(rows)), size):
+            head = [rows[index] for index in chosen]
+            money = tuple(sorted(str(_money_of(row)) for row in head))
+            if money in tried:
+                continue
+            tried.add(money)
+            reached = add(quote, quote_of(head))
+            if add(start, exact_sum(row.quantity for row in head)) != z or not agrees(z, reached):
+                continue
+            rest = [row for index, row in enumerate(rows) if index not in chosen]
+            for tail in _ways(rest, z, reached, later, agrees):
+                yield [head, *tail]
+
+
+def _money_of(row: FillRow) -> tuple[object, ...]:
+    figures = (row.quantity, row.price, row.fee, row.realized_pnl)
+    return tuple(None if figure is None else plain(figure) for figure in figures)
+
+
+def _alike(rows: Sequence[FillRow]) -> bool:
+    return len({_money_of(row) for row in rows}) == 1
+
+
+def resolution(price: Decimal, terms: Terms) -> Decimal:
+    """Say how far an average price may be off: half its last digit, or half a tick where it may have been rounded."""
+    printed = half_step(price)
+    if terms.printed or terms.tick is None or not on_grid(price, terms.tick):
+        return printed
+    return max(printed, mul(terms.tick, Decimal("0.5")))
+
+
+def on_grid(price: Decimal, tick: Decimal) -> bool:
+    """Say whether a price is a whole number of ticks."""
+    return not EXACT.remainder(price, tick)
