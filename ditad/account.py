@@ -1,10 +1,11 @@
 """The public names for users of the projection, without daemon and I/O. Nothing here is this module's own.
 
-See `ditad.library` (the dual ledger by hand), `ditad.slots` (the slot-driven ledger) and `ditad.reconcile` (the
-verdict). The daemon stands on the same book and the same rules. (account.md §4)
+See `ditad.library` and `ditad.blocks` (the dual ledger by hand), `ditad.slots` (the slot-driven ledger) and
+`ditad.reconcile` (the verdict). The daemon stands on the same book and the same rules. (account.md §4)
 """
 
-from ditad.library import AccountProjectionV2, AccountSnapshotV2, EBlock, EPosition, KBlock
+from ditad.blocks import AccountSnapshotV2, EBlock, EPosition, KBlock
+from ditad.library import AccountProjectionV2
 from ditad.reconcile import ReconcileConfig, ReconcileResult, ReconcileStatus
 from ditad.slots import AccountProjection, AccountSnapshot, TradeSide, TradeSlot, TradeStage
 

@@ -38,6 +38,7 @@ PURE = {
     "projection",
     "slots",
     "library",
+    "blocks",
     "account",
     "bingx.wire",
     "bingx.push",
