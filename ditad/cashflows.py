@@ -7,6 +7,7 @@ statement's word. (account.md §3)
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
 from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow
@@ -28,6 +29,9 @@ from ditad.records import RecordType, rfc3339_ms
 from ditad.settle import Standing, balance
 from ditad.state import UnknownAmount
 from ditad.turn import Turn, baseline_second_ms, capital_raw, tolerance
+
+AMBIGUOUS_TRIED_MAX = 10
+"""Of rows that may lie before the baseline the oldest this many are tried, in every selection."""
 
 FUNDING_AFTER_BASELINE_MS = 60_000
 """A funding row may be stamped up to this long after the settlement it restates."""
@@ -125,7 +129,7 @@ def _is_ambiguous(turn: Turn, row: IncomeRow) -> bool:
 
 
 def hear_ambiguous(turn: Turn) -> None:
-    """Count an ambiguous row if and only if the latest statement equals K exactly with it and not without it."""
+    """Count ambiguous rows if and only if the latest statement equals K exactly with them and not without them."""
     state = turn.state
     if not state.ambiguous or state.stated.wallet is None:
         return
@@ -133,14 +137,14 @@ def hear_ambiguous(turn: Turn) -> None:
     slack = add(state.sums.fees_slack, state.sums.realized_slack)
     if abs(missing) <= slack:
         return
-    candidates = [[row] for row in state.ambiguous]
-    candidates.append(list(state.ambiguous))
-    for rows in candidates:
-        if abs(sub(missing, exact_sum(row.amount for row in rows))) <= slack:
-            for row in rows:
-                state.ambiguous.remove(row)
-                _hear_income_row(turn, row)
-            return
+    oldest = state.ambiguous[:AMBIGUOUS_TRIED_MAX]
+    for size in range(1, len(oldest) + 1):
+        for rows in itertools.combinations(oldest, size):
+            if abs(sub(missing, exact_sum(row.amount for row in rows))) <= slack:
+                for row in rows:
+                    state.ambiguous.remove(row)
+                    _hear_income_row(turn, row)
+                return
 
 
 def prove_funding(turn: Turn) -> None:

@@ -304,6 +304,20 @@ def test_several_ambiguous_rows_count_together() -> None:
     assert ("993", "OK") == (story.k["capital_raw"], story.status)
 
 
+def test_those_ambiguous_rows_count_that_the_wallet_confirms_and_no_other() -> None:
+    """Of three rows that may lie before the baseline two were new: only they make K equal."""
+    story = Story()
+    story.pass_s(90)
+    story.income(
+        story.income_row("1", "FUNDING_FEE", "-5", symbol="BTC-USDT", at_ms=SECOND_MS),
+        story.income_row("2", "FUNDING_FEE", "-2", symbol="ETH-USDT", at_ms=SECOND_MS),
+        story.income_row("3", "FUNDING_FEE", "-1", symbol="LTC-USDT", at_ms=SECOND_MS),
+    )
+    story.account("994")
+    left = [row.tran_id for row in story.projection.state.ambiguous]
+    assert ("994", ["2"]) == (story.k["capital_raw"], left)
+
+
 def test_a_funding_row_just_after_the_baseline_is_not_ambiguous_when_its_push_was_heard() -> None:
     """The push came after the baseline, so what its row restates did too."""
     story = Story()
