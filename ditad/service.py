@@ -38,7 +38,7 @@ HUB_BYTES_MAX = 16 * 1024 * 1024
 """What readers can resume from without the journal: the newest records up to either bound."""
 
 REFUSED_RETRY_S = 300.0
-"""A key that was refused is tried again this often, so that mending it at the exchange needs no restart."""
+"""A key that was refused is tried again this often, or when an audit is asked for: mending it needs no restart."""
 
 PRUNE_INTERVAL_S = 600.0
 PRUNED_ROWS_FULL = 2_000
@@ -79,19 +79,26 @@ class AccountService:
         )
         self.pipeline.restore(list(self._journal.events_from(projection.state.n + 1)))
         self.pipeline.begin(in_force(settings))
-        self.feed = Feed(
+        self._credentials = Credentials(api_key=credentials[0], api_secret=credentials[1])
+        self._retry = asyncio.Event()
+        self.feed = self._new_feed()
+
+    def _new_feed(self) -> Feed:
+        """Make a conversation; one that was refused is not taken up again."""
+        settings = self.settings
+        return Feed(
             account=settings.name,
             hosts=Hosts(
                 rest_url=settings.rest_url,
                 ws_url=settings.ws_url,
                 rest_fallback_url=LIVE.rest_fallback_url if settings.environment == "live" else None,
             ),
-            credentials=Credentials(api_key=credentials[0], api_secret=credentials[1]),
+            credentials=self._credentials,
             options=feed_options(settings),
             sink=self.pipeline,
-            clock=clock,
+            clock=self._clock,
             random=random.Random(),  # noqa: S311 - jitter, no secret
-            log=log,
+            log=self._log,
         )
 
     def _recall(self, order_id: str) -> bytes | None:
@@ -106,12 +113,22 @@ class AccountService:
             try:
                 await self.feed.run()
             except VenueFatalError as exc:
+                self._retry.clear()
                 self.refusal = str(exc)
                 self._log.error("account.refused", what_to_do=self.refusal)
                 refused = StreamChanged(state=StreamState.REFUSED, detail=self.refusal, at_ms=None)
                 await self.pipeline.deliver(refused, at_us=self._clock.now_us())
-            await asyncio.sleep(REFUSED_RETRY_S)
+            await self._await_retry()
             self.refusal = ""
+            self.feed = self._new_feed()
+
+    async def _await_retry(self) -> None:
+        """Wait a while, or until somebody asks for an audit: perhaps what was refused has been mended."""
+        try:
+            async with asyncio.timeout(REFUSED_RETRY_S):
+                await self._retry.wait()
+        except TimeoutError:
+            return
 
     async def prune(self) -> None:
         """Take away raw frames older than `raw_days`, a little at a time, for ever."""
@@ -229,8 +246,9 @@ class AccountService:
         return 0 if checkpoint is None else checkpoint.seq
 
     async def audit(self, uid: int) -> None:
-        """Ask the exchange now."""
+        """Ask the exchange now, also one that refused this account before."""
         self._log.info("audit.requested", uid=uid)
+        self._retry.set()
         self.feed.request_audit()
 
     async def adopt(self, uid: int, why: str) -> Mapping[str, object]:  # noqa: ARG002 - the door's form

@@ -57,3 +57,20 @@ async def test_an_account_that_is_refused_says_what_to_do_and_touches_no_other(
             assert word in daemon.daemon.refused()["bad"]
             assert any(daemon.daemon.refused()["bad"] in reason for reason in bad.not_ready())
             assert "UNKNOWN" == (await daemon.snapshot("bad"))["reconcile"]["status"]
+
+
+async def test_an_account_that_was_mended_at_the_exchange_is_served_without_a_restart(folder: Path) -> None:
+    """After the remedy, asking for an audit tries the account again, and it takes its baseline."""
+    async with ScriptedVenue(at_ms=1_780_000_000_000) as venue:
+        venue.answers["/swap/v2/user/balance"] = venue.balance("100")
+        venue.refused_keys["key-for-tests-only"] = 100413
+        settings = settings_file(
+            folder, account_settings(folder, "main", rest_url=venue.rest_url, ws_url=venue.ws_url, more=QUICK)
+        )
+        async with running(settings) as daemon:
+            service = daemon.daemon.accounts["main"]
+            await daemon.now(lambda _: bool(service.refusal))
+            venue.refused_keys.clear()
+            await service.audit(0)
+            served = await daemon.now(lambda seen: seen["baseline"] is not None and seen["reconcile"]["status"] == "OK")
+            assert ("100", "") == (served["published"]["capital"], service.refusal)
