@@ -108,34 +108,31 @@ class Pipeline:
 
     # ---- start
 
-    def restore(self, journaled: Sequence[Event]) -> None:
+    def restore(self, journaled: Iterable[Event]) -> None:
         """Fold what the journal holds beyond the checkpoint; records not yet stored are kept for the next commit."""
         recent: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
-        first_seq: int | None = None
+        undecided: dict[str, Decision] = {}
         for event in journaled:
             folded = self.projection.fold(event)
-            if folded.records and first_seq is None:
-                first_seq = folded.records[0].seq
             recent.extend(folded.records)
             if event.n > self._journal.derived_n:
                 self._records.extend(folded.records)
                 self._put_away(event, folded)
             self._keep_snapshot(folded.records)
-            for decision in folded.decisions:
-                self._pending_decision(decision, journaled)
+            if isinstance(event.body, Decision):
+                undecided.pop(event.body.name, None)
+            undecided.update({decision.name: decision for decision in folded.decisions})
+        for decision in undecided.values():  # a crash kept these from being journaled
+            self._append(decision, at_us=self._clock.now_us(), raw=None, done=None)
         self.hub.continue_from(recent[0].seq - 1 if recent else self.projection.state.seq)
         self.hub.publish(list(recent))
         self._needs = self.projection.needs()
-
-    def _pending_decision(self, decision: Decision, journaled: Sequence[Event]) -> None:
-        """Submit again a decision that a crash kept from being journaled."""
-        if all(event.body != decision for event in journaled):
-            self._append(decision, at_us=self._clock.now_us(), raw=None, done=None)
 
     # ---- the sink
 
     async def submit(self, body: Body, *, at_us: int, raw: Raw | None = None) -> None:
         """Queue a body in order; waits only while the queue is full."""
+        assert not self._stopping, "nothing is submitted to a pipeline that stops"
         self._append(body, at_us=at_us, raw=raw, done=None)
         if len(self._queue) >= QUEUE_MAX:
             self._room.clear()
@@ -143,12 +140,12 @@ class Pipeline:
 
     async def deliver(self, body: Body, *, at_us: int, raw: Raw | None = None) -> None:
         """Queue a body in order and return once it is durable and folded."""
+        assert not self._stopping, "nothing is submitted to a pipeline that stops"
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._append(body, at_us=at_us, raw=raw, done=done)
         await done
 
     def _append(self, body: Body, *, at_us: int, raw: Raw | None, done: asyncio.Future[None] | None) -> None:
-        assert not self._stopping, "nothing is submitted to a pipeline that stops"
         self._queue.append(_Submission(body=body, at_us=at_us, heard_us=self._heard_us, raw=raw, done=done))
         self._arrived.set()
 

@@ -77,7 +77,7 @@ class AccountService:
             reporter=Reporter(log),
             recall=self._recall,
         )
-        self.pipeline.restore(list(self._journal.events_from(projection.state.n + 1)))
+        self.pipeline.restore(self._journal.events_from(projection.state.n + 1))
         self.pipeline.begin(in_force(settings))
         self._credentials = Credentials(api_key=credentials[0], api_secret=credentials[1])
         self._retry = asyncio.Event()

@@ -15,15 +15,15 @@ import orjson
 import pytest
 
 from ditad.errors import JournalError
-from ditad.events import Body, Event, OrderPush, OrderStatus, PositionSide, Raw, StreamChanged, StreamState
+from ditad.events import Body, Decision, Event, OrderPush, OrderStatus, PositionSide, Raw, StreamChanged, StreamState
 from ditad.hub import Hub
-from ditad.journal import Journal, Reader
+from ditad.journal import Journal, Reader, nothing_derived
 from ditad.pipeline import QUEUE_MAX, Pipeline
 from ditad.projection import Projection
 from ditad.records import Record, RecordType
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
-from tests.support.story import Story
+from tests.support.story import Story, settings
 
 HOUR_US = 3_600_000_000
 
@@ -79,7 +79,7 @@ class Bench:
             reporter=Reporter(self.log),
             recall=self._recall,
         )
-        pipeline.restore(list(self.journal.events_from(projection.state.n + 1)))
+        pipeline.restore(self.journal.events_from(projection.state.n + 1))
         return pipeline
 
     def _recall(self, order_id: str) -> bytes | None:
@@ -269,6 +269,44 @@ async def test_an_order_that_left_memory_is_recalled_and_counted_once(bench: Ben
     assert [order_id] == bench.recalled
     with Reader.open(bench.folder, "main") as reader:
         assert "recalled" == [event.source_id.partition(":")[0] for event in reader.events()][-2]
+
+
+def deciding_story() -> Story:
+    """Tell an order in two executions whose fees fit only the reading per fill: the fold decides that."""
+    story = Story(wallet="1000")
+    order_id = story.new_order()
+    story.order(order_id, z="0.1", q="0.3", ap="100.00000000", fee="0.005", status=OrderStatus.PARTIALLY_FILLED)
+    story.order(order_id, z="0.3", q="0.3", ap="100.00000000", fee="0.01")
+    return story
+
+
+def without_decisions(story: Story) -> list[Event]:
+    """Give a story's events but for the decisions, which a pipeline journals by itself."""
+    return [event for event in story.events if not isinstance(event.body, Decision)]
+
+
+async def test_a_decision_made_by_the_last_event_before_a_stop_is_journaled(bench: Bench) -> None:
+    """Stopping lets what the fold asks for still be written: nothing is lost, nobody trips."""
+    pipeline = bench.open()
+    for event in without_decisions(deciding_story()):
+        await pipeline.submit(event.body, at_us=event.at_us)
+    pipeline.stop()
+    await pipeline.run()
+    await pipeline.close()
+    with Reader.open(bench.folder, "main") as reader:
+        decided = [event.body.name for event in reader.events() if isinstance(event.body, Decision)]
+    assert ["partial_amounts"] == decided
+
+
+async def test_a_decision_that_a_crash_kept_from_the_journal_is_made_again(bench: Bench) -> None:
+    """The next start finds the evidence folded and the decision missing, and submits it."""
+    events = without_decisions(deciding_story())
+    journal = Journal.open(bench.folder, "main")
+    numbered = [(replace(event, n=n), None) for n, event in enumerate(events, 1)]
+    await journal.commit(numbered, nothing_derived(FOLD_VERSION))
+    journal.abandon()
+    _, pipeline = await bench.run([Event(n=0, at_us=events[-1].at_us + 1, heard_us=None, body=settings())])
+    assert {"partial_amounts": "per_fill"} == pipeline.projection.state.decisions
 
 
 def audit(story: Story, wallet: str) -> None:
