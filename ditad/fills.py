@@ -410,8 +410,6 @@ def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
             _rebook(turn, order)
         if not order.ended:
             order.status = row.status
-        if report.question is Question.ORDER:
-            state.asked_orders[row.order_id] = turn.event.at_us
         if order.executed is None or row.executed > order.executed:
             order.executed = row.executed
             if not order.held:

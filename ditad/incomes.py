@@ -26,9 +26,6 @@ ROW_BEFORE_MS = 1_000
 WITNESSES = frozenset({"REALIZED_PNL", "TRADING_FEE"})
 """Rows that restate fills; they are no facts. (account.md §3)"""
 
-FORCED = frozenset({"INSURANCE_CLEAR", "ADL"})
-"""Rows that may restate a forced close."""
-
 
 class IncomeKind(StrEnum):
     """Where K books a fact."""

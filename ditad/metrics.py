@@ -39,6 +39,12 @@ class AccountsCollector(Collector):
             "records": CounterMetricFamily("ditad_records", "Published records.", labels=ACCOUNT),
             "rejected": CounterMetricFamily("ditad_rejected", "Frames that were refused.", labels=ACCOUNT),
         }
+        counters["connects"] = CounterMetricFamily(
+            "ditad_stream_connects", "Times the private stream was connected.", labels=ACCOUNT
+        )
+        asked = CounterMetricFamily(
+            "ditad_questions", "Requests to the exchange.", labels=["account", "kind", "outcome"]
+        )
         ignored = CounterMetricFamily(
             "ditad_frames_without_effect", "Frames that change nothing.", labels=["account", "kind"]
         )
@@ -49,6 +55,11 @@ class AccountsCollector(Collector):
             "queued": GaugeMetricFamily("ditad_queued_events", "Events that wait for the journal.", labels=ACCOUNT),
             "readers": GaugeMetricFamily("ditad_subscribers", "Readers of the event stream.", labels=ACCOUNT),
             "ready": GaugeMetricFamily("ditad_ready", "1 when the account is ready.", labels=ACCOUNT),
+            "stream": GaugeMetricFamily("ditad_stream_connected", "1 while a private stream lives.", labels=ACCOUNT),
+            "frame_age": GaugeMetricFamily(
+                "ditad_last_frame_age_seconds", "Age of the private stream's last frame.", labels=ACCOUNT
+            ),
+            "key_age": GaugeMetricFamily("ditad_listen_key_age_seconds", "Age of the listen key.", labels=ACCOUNT),
             "heard": GaugeMetricFamily(
                 "ditad_last_event_age_seconds", "Age of the last journaled event.", labels=ACCOUNT
             ),
@@ -61,7 +72,12 @@ class AccountsCollector(Collector):
                 capital.add_metric([name, "k"], float(capital_raw(state)))
             if state.stated.wallet is not None:
                 capital.add_metric([name, "e"], float(state.stated.wallet.value))
-            for key, counted in {"events": state.n, "records": state.seq, "rejected": state.rejected}.items():
+            stream = account.feed.stats
+            for outcome, calls in (("all", stream.rest_calls), ("failed", stream.rest_failures)):
+                for kind, count in calls.items():
+                    asked.add_metric([name, kind, outcome], float(count))
+            totals = {"events": state.n, "records": state.seq, "rejected": state.rejected, "connects": stream.connects}
+            for key, counted in totals.items():
                 counters[key].add_metric([name], float(counted))
             for kind, count in account.pipeline.counts.items():
                 ignored.add_metric([name, kind], float(count))
@@ -72,11 +88,15 @@ class AccountsCollector(Collector):
                 "queued": account.pipeline.queued(),
                 "readers": account.hub.subscribers,
                 "ready": not account.not_ready(),
+                "stream": stream.connected,
                 "heard": (self._clock.now_us() - state.at_us) / US_PER_S,
             }
+            for key, age_s in (("frame_age", stream.last_frame_age_s), ("key_age", stream.key_age_s)):
+                if age_s is not None:
+                    gauges[key].add_metric([name], age_s)
             for key, figure in figures.items():
                 gauges[key].add_metric([name], float(figure))
-        yield from (status, capital, *counters.values(), ignored, *gauges.values())
+        yield from (status, capital, *counters.values(), asked, ignored, *gauges.values())
 
 
 def metrics_text(accounts: Mapping[str, AccountService], clock: Clock) -> bytes:

@@ -6,7 +6,7 @@ What enters: the fold's state. What leaves: `Needs`. What holds: the same state 
 from __future__ import annotations
 
 from ditad import fills
-from ditad.events import Needs, OrderNeed
+from ditad.events import NO_NEEDS, Needs, OrderNeed
 from ditad.state import State
 
 
@@ -23,15 +23,7 @@ def symbols_of(state: State) -> tuple[str, ...]:
 def needs_of(state: State) -> Needs:
     """Turn what the fold lacks into a value that the audit can plan from."""
     if state.baseline is None or state.settings is None:
-        return Needs(
-            baseline=True,
-            statements_after_us=None,
-            facts_after_us=None,
-            fills_from_ms=None,
-            income_from_ms=None,
-            orders=(),
-            symbols=(),
-        )
+        return NO_NEEDS
     wanted = [inquiry.since_us for inquiry in state.inquiries.values() if not inquiry.confirmed]
     if state.coverage.is_open() and state.streaming:
         ended = [gap.opened_us for gap in state.coverage.gaps if gap.to_ms is not None]

@@ -128,4 +128,3 @@ def _put_away(turn: Turn, before_ms: int) -> None:
         if over and order_id.isdigit() and last_ms < before_ms:
             turn.archived.append((order_id, encode(state.orders.pop(order_id))))
             state.archived_max = max(state.archived_max, int(order_id))
-            state.asked_orders.pop(order_id, None)

@@ -303,6 +303,7 @@ def feed_options(settings: AccountSettings) -> FeedOptions:
         page_rows_max=min(audit.fills_page_rows, audit.income_page_rows),
         pages_max=audit.pages_max,
         requests_per_s=audit.requests_per_s,
+        request_timeout_s=audit.request_timeout_s,
         silence_s=stream.silence_s,
         key_renew_s=stream.key_renew_s,
         backoff_s_min=stream.backoff_s_min,

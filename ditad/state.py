@@ -33,7 +33,6 @@ class Sums:
     funding: Decimal = ZERO
     transfers: Decimal = ZERO
     other_income: Decimal = ZERO
-    book_slack: Decimal = ZERO
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,7 +187,6 @@ class State:
     connected_us: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
     archived_max: int = 0
-    asked_orders: dict[str, int] = field(default_factory=dict)
     incomplete: dict[str, str] = field(default_factory=dict)
     contradicted: dict[str, str] = field(default_factory=dict)
     funding_differences: dict[str, Decimal] = field(default_factory=dict)

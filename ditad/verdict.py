@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ditad import reconcile
+from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
 from ditad.divergences import ASKED, follow_divergences, follow_inquiries, key_of
 from ditad.events import PositionSide
 from ditad.money import ZERO, add, exact_sum, mul, sub
@@ -24,8 +25,6 @@ from ditad.turn import Turn, capital_raw, tolerance
 
 BEING_ASKED = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
 """Classes of a difference whose facts may not all be known yet."""
-
-FORCED_ENTRY_EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,10 +175,10 @@ def _realized(state: State, turn: Turn) -> Finding:
     if basis is None:
         exact, rounded = sum(run.votes_exact for run in runs), sum(run.votes_rounded for run in runs)
         if exact and not rounded:
-            turn.decide("entry_basis", "exact", f"{exact} closes fit the exact entry alone")
+            turn.decide("entry_basis", EXACT_ENTRY, f"{exact} closes fit the exact entry alone")
         elif rounded and not exact:
-            turn.decide("entry_basis", "rounded", f"{rounded} closes fit the entry rounded to the tick alone")
-    ticks = ZERO if basis == FORCED_ENTRY_EXACT else exact_sum(run.closed_ticks for run in runs)
+            turn.decide("entry_basis", ROUNDED_ENTRY, f"{rounded} closes fit the entry rounded to the tick alone")
+    ticks = ZERO if basis == EXACT_ENTRY else exact_sum(run.closed_ticks for run in runs)
     finding = reconcile.realized(
         book=exact_sum(run.realized_compared for run in runs),
         stated=exact_sum(run.stated_compared for run in runs),
@@ -280,7 +279,7 @@ def _margin_finding(state: State, turn: Turn) -> Finding | None:
     return reconcile.margin(
         k=best,
         e=seen.stated,
-        epsilon=add(turn.settings.capital_epsilon, state.sums.book_slack),
+        epsilon=turn.settings.capital_epsilon,
         band=turn.settings.leverage_rounding_band,
     )
 

@@ -103,6 +103,7 @@ class Feed:
             hosts=hosts,
             credentials=credentials,
             requests_per_s=options.requests_per_s,
+            answer_s=options.request_timeout_s,
             clock=clock,
             random=random,
             log=self._log,

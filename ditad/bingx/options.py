@@ -93,7 +93,8 @@ class FeedOptions:
     `overlap_s` asked again before each watermark, `baseline_s_max` before a never-still account is said to be one,
     `page_rows_max` rows a page, `pages_max` pages a question. [account.stream]: `silence_s`, `key_renew_s`,
     `key_rotate_s` (0: keys are renewed, never rotated), `backoff_s_min`, `backoff_s_max`, `marks`,
-    `mark_interval_s`, `frame_bytes_max` after inflating, `requests_per_s` per endpoint.
+    `mark_interval_s`, `frame_bytes_max` after inflating, `requests_per_s` per endpoint, `request_timeout_s` from
+    sending a question to the end of its answer.
     """
 
     environment: str
@@ -115,6 +116,7 @@ class FeedOptions:
     mark_interval_s: float = 1.0
     frame_bytes_max: int = 4 * 1024 * 1024
     requests_per_s: float = REQUESTS_PER_S_MAX
+    request_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse values with which the conversation could not work."""
@@ -135,6 +137,7 @@ class FeedOptions:
             "mark_interval_s: must be positive": self.mark_interval_s > 0,
             "frame_bytes_max: at least 1024 is due": self.frame_bytes_max >= 1024,
             "requests_per_s: must be positive": self.requests_per_s > 0,
+            "request_timeout_s: must be positive": self.request_timeout_s > 0,
             f"requests_per_s: at most {REQUESTS_PER_S_MAX:g} on the exchange's own hosts": self.environment == "custom"
             or self.requests_per_s <= REQUESTS_PER_S_MAX,
         }

@@ -70,6 +70,7 @@ class Rest:
         random: randomness.Random,
         log: structlog.typing.FilteringBoundLogger,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        answer_s: float = ANSWER_S_MAX,
     ) -> None:
         self._sleep = sleep
         self._hosts = hosts
@@ -78,6 +79,7 @@ class Rest:
         self._random = random
         self._log = log
         self._budget = Budget(requests_per_s)
+        self._answer_s = answer_s
         self._http: aiohttp.ClientSession | None = None
         self._fallback = False
         self.offset_ms = 0
@@ -88,7 +90,7 @@ class Rest:
     async def __aenter__(self) -> Self:
         """Open the pool of connections."""
         self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=ANSWER_S_MAX, connect=CONNECT_S_MAX),
+            timeout=aiohttp.ClientTimeout(total=self._answer_s, connect=min(CONNECT_S_MAX, self._answer_s)),
             connector=aiohttp.TCPConnector(limit=4),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
