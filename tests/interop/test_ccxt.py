@@ -13,7 +13,7 @@ from ditad.exchange import AccountSpec, Desk, Dialect, SimulatedExchange
 from ditad.exchange.dialect import EntryBasis, OrderNames
 
 ccxt_pro = pytest.importorskip(
-    "ccxt.pro", reason="ccxt is not installed: pip install --group interop, to hear a third party"
+    "ccxt.pro", reason="ccxt is not installed: pip install -e '.[interop]', to hear a third party"
 )
 
 WAIT_S_MAX = 20.0
