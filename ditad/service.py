@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from ditad import history
 from ditad.api.doors import UnavailableError
 from ditad.bingx.feed import Credentials, Feed, FeedOptions, Hosts
+from ditad.bingx.network import Internet, Network
 from ditad.bingx.options import LIVE
 from ditad.clock import US_PER_S, Clock
 from ditad.config import AccountSettings
@@ -56,12 +57,17 @@ class AccountService:
         folder: Path,
         clock: Clock,
         log: FilteringBoundLogger,
+        network: Network | None = None,
+        chance: random.Random | None = None,
     ) -> None:
+        """`network` and `chance` are those of the machine, unless somebody simulates them."""
         self.settings = settings
         self.refusal = ""
         self._folder = folder
         self._clock = clock
         self._log = log
+        self._network: Network = Internet() if network is None else network
+        self._random = random.Random() if chance is None else chance  # noqa: S311 - jitter, no secret
         self._journal = Journal.open(folder, settings.name)
         hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX)
         checkpoint = self._journal.newest_checkpoint(FOLD_VERSION)
@@ -96,8 +102,9 @@ class AccountService:
             credentials=self._credentials,
             options=feed_options(settings),
             sink=self.pipeline,
+            network=self._network,
             clock=self._clock,
-            random=random.Random(),  # noqa: S311 - jitter, no secret
+            random=self._random,
             log=self._log,
         )
 

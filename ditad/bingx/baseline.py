@@ -139,7 +139,7 @@ class Baseline:
         if before is None or self._disturbances() != before or first.standing != second.standing:
             return None
         return BaselineTaken(
-            baseline_id=str(uuid.uuid4()),
+            baseline_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
             taken_ms=second.asked_ms,
             wallet=second.wallet,
             positions=second.positions,

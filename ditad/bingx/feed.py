@@ -22,6 +22,7 @@ from ditad.bingx.auditor import Auditor
 from ditad.bingx.baseline import Baseline
 from ditad.bingx.bootstrap import Bootstrap
 from ditad.bingx.market import MarketStream
+from ditad.bingx.network import Network
 from ditad.bingx.normalize import ConfigFilter
 from ditad.bingx.options import LIVE, VST, Credentials, FeedOptions, Hosts
 from ditad.bingx.questions import Asker
@@ -78,6 +79,7 @@ class Feed:
         credentials: Credentials,
         options: FeedOptions,
         sink: Sink,
+        network: Network,
         clock: Clock,
         random: randomness.Random,
         log: structlog.typing.FilteringBoundLogger,
@@ -104,6 +106,7 @@ class Feed:
             credentials=credentials,
             requests_per_s=options.requests_per_s,
             answer_s=options.request_timeout_s,
+            network=network,
             clock=clock,
             random=random,
             log=self._log,
@@ -141,6 +144,7 @@ class Feed:
                 backoff_s_max=options.backoff_s_max,
             ),
             frame_bytes_max=options.frame_bytes_max,
+            network=network,
             keys=self._rest,
             receive=self._receive,
             report=self._report,
@@ -151,6 +155,7 @@ class Feed:
         self._market = MarketStream(
             url=hosts.ws_url,
             frame_bytes_max=options.frame_bytes_max,
+            network=network,
             silence_s=options.silence_s,
             backoff_s=(options.backoff_s_min, options.backoff_s_max),
             mark_interval_s=options.mark_interval_s,

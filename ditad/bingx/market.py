@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from ditad.bingx import intake
-from ditad.bingx.stream import SEND_S_MAX, dial, failure
+from ditad.bingx.network import Connection, Network, failure
+from ditad.bingx.stream import SEND_S_MAX
 from ditad.events import Mark, Marks, PushRejected
 
 TOPICS_MAX = 200
@@ -40,6 +40,7 @@ class MarketStream:
         *,
         url: str,
         frame_bytes_max: int,
+        network: Network,
         silence_s: float,
         backoff_s: tuple[float, float],
         mark_interval_s: float,
@@ -50,6 +51,7 @@ class MarketStream:
     ) -> None:
         self._url = url
         self._frame_bytes_max = frame_bytes_max
+        self._network = network
         self._silence_s = silence_s
         self._backoff_s_min, self._backoff_s_max = backoff_s
         self._mark_interval_s = mark_interval_s
@@ -92,7 +94,7 @@ class MarketStream:
         """Hold one connection until its end, and say how it ended."""
         ends: list[str] = []
         try:
-            async with dial(self._url, self._frame_bytes_max) as connection:
+            async with self._network.dial(self._url, self._frame_bytes_max) as connection:
                 self.connects += 1
                 self._refusals = 0
                 self._log.info("market.connected")
@@ -103,7 +105,7 @@ class MarketStream:
             ends = [failure(error) for error in failures.exceptions]
         return ", ".join(ends) or "closed"
 
-    async def _subscribe(self, connection: ClientConnection) -> None:
+    async def _subscribe(self, connection: Connection) -> None:
         """Subscribe to each wanted symbol once; what is no longer wanted is dropped at the next connection."""
         asked: set[str] = set()
         while True:
@@ -121,11 +123,11 @@ class MarketStream:
                 await asyncio.sleep(1 / SUBSCRIPTIONS_PER_S)
             await self._changed.wait()
 
-    async def _send(self, connection: ClientConnection, text: str) -> None:
+    async def _send(self, connection: Connection, text: str) -> None:
         async with asyncio.timeout(SEND_S_MAX):
             await connection.send(text)
 
-    async def _read(self, connection: ClientConnection) -> None:
+    async def _read(self, connection: Connection) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._silence_s):
@@ -134,7 +136,7 @@ class MarketStream:
                 raise SilenceError from None
             await self._take(connection, message)
 
-    async def _take(self, connection: ClientConnection, message: bytes | str) -> None:
+    async def _take(self, connection: Connection, message: bytes | str) -> None:
         taken = intake.read_market(message, self._frame_bytes_max)
         if taken.pong is not None:
             await self._send(connection, taken.pong)

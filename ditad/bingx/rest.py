@@ -2,8 +2,8 @@
 
 What enters: paths and parameters. What leaves: an `Answer` (its data, its bytes, the moments of asking), or an error
 of the `VenueError` tree, whose meaning `answer` decides.
-What holds: only the configured hosts are asked, over verified TLS, redirects are not followed; each wait has a bound;
-an answer has at most `ANSWER_BYTES_MAX`; no key, secret or signed URL is in an error or a log line, which is why
+What holds: only the configured hosts are asked; each wait has a bound; an answer has at most `ANSWER_BYTES_MAX`, also
+when it is unpacked; no key, secret or signed URL is in an error or a log line, which is why
 causes from the HTTP library, whose texts may hold a URL, are not chained.
 """
 
@@ -24,14 +24,12 @@ import yarl
 from ditad.bingx import answer, conditions, sign
 from ditad.bingx.answer import Answered, ClockError
 from ditad.bingx.budget import Budget
+from ditad.bingx.network import ANSWER_BYTES_MAX, Http, Network
 from ditad.bingx.options import Credentials, Hosts
 from ditad.bingx.wire import inflate
 from ditad.clock import US_PER_MS, Clock
 from ditad.errors import Refusal, VenueError
 
-ANSWER_BYTES_MAX = 16 * 1024 * 1024
-CHUNK_BYTES = 64 * 1024
-CONNECT_S_MAX = 5.0
 ANSWER_S_MAX = 10.0
 ATTEMPTS_MAX = 4
 WAIT_S_MIN = 0.25
@@ -66,6 +64,7 @@ class Rest:
         hosts: Hosts,
         credentials: Credentials,
         requests_per_s: float,
+        network: Network,
         clock: Clock,
         random: randomness.Random,
         log: structlog.typing.FilteringBoundLogger,
@@ -79,8 +78,7 @@ class Rest:
         self._random = random
         self._log = log
         self._budget = Budget(requests_per_s)
-        self._answer_s = answer_s
-        self._http: aiohttp.ClientSession | None = None
+        self._http: Http = network.http(answer_s)
         self._fallback = False
         self.offset_ms = 0
         self.last_raw = b""  # the last answer to a question, for whoever must refuse it
@@ -89,22 +87,14 @@ class Rest:
 
     async def __aenter__(self) -> Self:
         """Open the pool of connections."""
-        self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self._answer_s, connect=min(CONNECT_S_MAX, self._answer_s)),
-            connector=aiohttp.TCPConnector(limit=4),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        )
+        await self._http.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the pool."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        await self._http.__aexit__(kind, error, trace)
 
     def venue_ms(self, at_us: int) -> int:
         """Give a moment of the machine's clock on the exchange's, as far as its offset is known."""
@@ -228,25 +218,19 @@ class Rest:
             await self._sleep(at - now)
 
     async def _exchange(self, method: str, url: yarl.URL, headers: dict[str, str]) -> Answered:
-        assert self._http is not None, "the client is used inside its context"
-        async with self._http.request(method, url, headers=headers, allow_redirects=False) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    raise VenueError(f"an answer of more than {ANSWER_BYTES_MAX} bytes.")
-            self._budget.told(
-                response.headers.get("X-RateLimit-Requests-Remain"),
-                response.headers.get("X-RateLimit-Requests-Expire"),
-                self._clock.mono_s(),
-                self.venue_ms(self._clock.now_us()),
-            )
-            status = response.status
+        received = await self._http.request(method, url, headers)
+        at_ms = self.venue_ms(self._clock.now_us())
+        self._budget.told(
+            received.headers.get("X-RateLimit-Requests-Remain"),
+            received.headers.get("X-RateLimit-Requests-Expire"),
+            self._clock.mono_s(),
+            at_ms,
+        )
         try:
-            text = inflate(bytes(body), ANSWER_BYTES_MAX)
+            text = inflate(received.body, ANSWER_BYTES_MAX)
         except Refusal as refusal:
             raise VenueError(f"an answer that cannot be read: {refusal.reason}", retryable=True) from refusal
-        return Answered(status=status, body=text, at_ms=self.venue_ms(self._clock.now_us()))
+        return Answered(status=received.status, body=text, at_ms=at_ms)
 
     def _heed(self, answered: Answered) -> None:
         """Hold everything back where the exchange limits us: its limits are the bot's too."""

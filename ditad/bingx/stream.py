@@ -9,29 +9,22 @@ call's belong to one task group; a frame is understood and queued before the nex
 from __future__ import annotations
 
 import asyncio
-import logging
 import random as randomness
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import WebSocketException
 
 from ditad.bingx import turns
 from ditad.bingx.answer import KeyUnknownError
+from ditad.bingx.network import CLOSE_S_MAX, Connection, Network, failure
 from ditad.bingx.session import Session, Timing
 from ditad.clock import Clock
 from ditad.errors import VenueError, VenueFatalError
 
-OPEN_S_MAX = 10.0
-CLOSE_S_MAX = 2.0
 SEND_S_MAX = 5.0
 EVENTS_MAX = 256
-
-# The library's own log would show the URL of the handshake, and with it the listen key.
-QUIET = logging.getLogger("ditad.bingx.quiet")
-QUIET.disabled = True
 
 
 class Keys(Protocol):
@@ -42,39 +35,6 @@ class Keys(Protocol):
 
     async def renew_key(self, key: str) -> None:
         """Prolong a listen key."""
-
-
-class NoRedirect(connect):
-    """A handshake that is not redirected: only configured hosts are talked to."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirection for the failure it is."""
-        return exc
-
-
-def dial(url: str, frame_bytes_max: int) -> connect:
-    """Prepare a connection as bingx.md §3 wants it: no compression, no websocket pings, no proxy, bounded frames."""
-    return NoRedirect(
-        url,
-        compression=None,
-        ping_interval=None,
-        proxy=None,
-        max_size=frame_bytes_max,
-        open_timeout=OPEN_S_MAX,
-        close_timeout=CLOSE_S_MAX,
-        user_agent_header="ditad",
-        logger=QUIET,
-    )
-
-
-def failure(error: Exception) -> str:
-    """Say why a handshake or a socket failed, without a URL."""
-    if isinstance(error, InvalidStatus):
-        return f"the handshake was answered HTTP {error.response.status_code}"
-    if isinstance(error, ConnectionClosed):
-        code = error.rcvd.code if error.rcvd is not None else 1006
-        return f"closed with {code}"
-    return type(error).__name__
 
 
 Receive = Callable[[bytes | str], Awaitable[tuple[str | None, str | None]]]
@@ -90,6 +50,7 @@ class PrivateStream:
         url: str,
         timing: Timing,
         frame_bytes_max: int,
+        network: Network,
         keys: Keys,
         receive: Receive,
         report: Callable[[turns.Report], Awaitable[None]],
@@ -99,6 +60,7 @@ class PrivateStream:
     ) -> None:
         self._url = url
         self._frame_bytes_max = frame_bytes_max
+        self._network = network
         self._keys = keys
         self._receive = receive
         self._tell = report
@@ -109,7 +71,7 @@ class PrivateStream:
         # Key calls and sockets leave an event or two each; what may repeat is dropped at `EVENTS_MAX`.
         self._events: asyncio.Queue[turns.Input] = asyncio.Queue()
         self._sockets: dict[int, asyncio.Task[None]] = {}
-        self._connections: dict[int, ClientConnection] = {}
+        self._connections: dict[int, Connection] = {}
         self._admitted: dict[int, asyncio.Event] = {}
         self._busy: set[int] = set()
         self._key_call: asyncio.Task[None] | None = None
@@ -228,7 +190,7 @@ class PrivateStream:
         """Open a socket, read it until its end, and say how it ended, whatever happens."""
         detail = "closed by us"
         try:
-            detail = await self._read(sock, key)
+            await self._read(sock, key)
         except (OSError, WebSocketException) as exc:
             detail = failure(exc)
         finally:
@@ -237,21 +199,22 @@ class PrivateStream:
                 held.pop(sock, None)
             self._events.put_nowait(turns.Ended(sock=sock, detail=detail))
 
-    async def _read(self, sock: int, key: str) -> str:
-        async with dial(f"{self._url}?listenKey={key}", self._frame_bytes_max) as connection:
+    async def _read(self, sock: int, key: str) -> None:
+        """Read a socket until its end, which the library raises."""
+        async with self._network.dial(f"{self._url}?listenKey={key}", self._frame_bytes_max) as connection:
             self._connections[sock] = connection
             self._events.put_nowait(turns.Opened(sock=sock))
             # That the stream is connected is told before the first frame of it.
             await self._admitted[sock].wait()
-            async for message in connection:
+            while True:
+                message = await connection.recv()
                 self._busy.add(sock)
                 self._hear(sock)
                 await self._take(sock, connection, message)
                 self._hear(sock)
                 self._busy.discard(sock)
-            return failure(connection.protocol.close_exc)
 
-    async def _take(self, sock: int, connection: ClientConnection, message: bytes | str) -> None:
+    async def _take(self, sock: int, connection: Connection, message: bytes | str) -> None:
         pong, expired_key = await self._receive(message)
         if pong is not None and sock in self._sockets:
             async with asyncio.timeout(SEND_S_MAX):

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from ditad.bingx.feed import Feed
+from ditad.bingx.network import Internet
 from ditad.bingx.options import Credentials, FeedOptions, Hosts
 from ditad.clock import SystemClock
 from ditad.errors import VenueFatalError
@@ -44,6 +45,7 @@ def make_feed(exchange: SimulatedExchange, sink: RecordingSink, secret: str | No
             environment="custom", margin_asset="USDT", requests_per_s=200, backoff_s_min=0.02, backoff_s_max=0.1
         ),
         sink=sink,
+        network=Internet(),
         clock=SystemClock(),
         random=random.Random(1),  # noqa: S311 - jitter is no secret
         log=structlog.get_logger(),

@@ -16,6 +16,7 @@ import structlog
 
 from ditad.bingx import feed as feed_module
 from ditad.bingx.feed import Feed
+from ditad.bingx.network import Internet
 from ditad.bingx.options import Credentials, FeedOptions, Hosts
 from ditad.bingx.rest import ATTEMPTS_MAX
 from ditad.clock import SystemClock
@@ -116,6 +117,7 @@ def make_feed(venue: ScriptedVenue, sink: RecordingSink, **options: Any) -> Feed
         credentials=Credentials(api_key=API_KEY, api_secret=SECRET),
         options=FeedOptions(**{**chosen, **options}),
         sink=sink,
+        network=Internet(),
         clock=SystemClock(),
         random=random.Random(1),  # noqa: S311 - jitter is no secret
         log=structlog.get_logger(),

@@ -12,6 +12,7 @@ from decimal import Decimal
 import structlog
 
 from ditad.bingx.market import REFUSALS_MAX, TOPICS_MAX, MarketStream
+from ditad.bingx.network import Internet
 from ditad.events import Marks, PushRejected
 from tests.bingx.recording_sink import RecordingSink
 from tests.bingx.scripted_venue import WAIT_S, ScriptedVenue, Socket
@@ -28,6 +29,7 @@ async def marking(venue: ScriptedVenue, *, silence_s: float = 5.0) -> AsyncItera
     market = MarketStream(
         url=venue.ws_url,
         frame_bytes_max=65536,
+        network=Internet(),
         silence_s=silence_s,
         backoff_s=(0.01, 0.02),
         mark_interval_s=0.02,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from ditad.bingx.network import Internet
 from ditad.bingx.options import Credentials, FeedOptions, Hosts
 from ditad.bingx.questions import Asker
 from ditad.bingx.rest import Rest
@@ -44,6 +45,7 @@ async def asking(
         hosts=Hosts(rest_url=venue.rest_url, ws_url=venue.ws_url),
         credentials=CREDENTIALS,
         requests_per_s=1000.0,
+        network=Internet(),
         clock=clock,
         random=random.Random(1),  # noqa: S311 - jitter is no secret
         log=structlog.get_logger(),

@@ -16,8 +16,9 @@ import structlog
 
 from ditad.bingx import rest as rest_module
 from ditad.bingx.answer import KeyUnknownError
+from ditad.bingx.network import ANSWER_BYTES_MAX, Internet
 from ditad.bingx.options import Credentials, Hosts
-from ditad.bingx.rest import ANSWER_BYTES_MAX, ATTEMPTS_MAX, NetworkError, Rest
+from ditad.bingx.rest import ATTEMPTS_MAX, NetworkError, Rest
 from ditad.bingx.sign import canonical, signature
 from ditad.errors import VenueError, VenueFatalError
 from tests.bingx.scripted_venue import KEY_PATH, TIME_PATH, Reply, ScriptedVenue
@@ -58,6 +59,7 @@ async def client(venue: ScriptedVenue, clock: HandClock, **hosts: str) -> AsyncI
         hosts=Hosts(**urls),
         credentials=Credentials(api_key=API_KEY, api_secret=SECRET),
         requests_per_s=1000.0,
+        network=Internet(),
         clock=clock,
         random=random.Random(1),  # noqa: S311 - jitter is no secret
         log=structlog.get_logger(),

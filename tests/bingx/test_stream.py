@@ -13,8 +13,9 @@ import structlog
 from websockets.exceptions import InvalidStatus, PayloadTooBig
 
 from ditad.bingx.answer import KeyUnknownError
+from ditad.bingx.network import Internet, failure
 from ditad.bingx.session import Timing
-from ditad.bingx.stream import PrivateStream, failure
+from ditad.bingx.stream import PrivateStream
 from ditad.bingx.turns import Report
 from ditad.clock import SystemClock
 from ditad.errors import VenueError, VenueFatalError
@@ -111,6 +112,7 @@ async def streaming(
         url=venue.ws_url,
         timing=timing,
         frame_bytes_max=frame_bytes_max,
+        network=Internet(),
         keys=keys,
         receive=listener.receive,
         report=listener.report,
@@ -277,6 +279,7 @@ async def test_a_refused_key_ends_the_stream_for_good() -> None:
             url=venue.ws_url,
             timing=TIMING,
             frame_bytes_max=65536,
+            network=Internet(),
             keys=keys,
             receive=Listener().receive,
             report=Listener().report,
