@@ -21,6 +21,7 @@ Over real sockets::
         main.force_close("ETH-USDT", "SHORT", kind="ADL", told="income")
         since = ex.mark("main")
         ex.books("main"), ex.books_since(since)  # wallet_balance, realized_pnl, fees, positions, …
+        ex.venue.facts("main").executions[7:]  # what really happened, and how it was told
         ex.cut("main", "cut_abrupt"), ex.expire_key("main", notice=False)
         ex.faults.force("rest_error", 2, code=100410), ex.faults.calm()
         ex.inject("main", {"e": "MADE_UP"}), ex.inject("main", b"not even gzip")
@@ -35,6 +36,10 @@ Without sockets, under a clock of one's own, `ExchangeCore`::
     core.venue.account("main").deposit(1)
     core.poll()  # [Send(stream=number, data=b"…gzip…")], in order; `next_due_ms` says when again
     core.streams.receive(number, "Pong")
+
+A simulation takes `compress=False` (frames that cost a microsecond), a `VariedTrader` (the corners that
+a plain `Trader` leaves out), `core.faults.step_clock(ms)`, `Dialect.drawn(rng, row_delay_s_max=60)`, and
+follows `core.venue.facts(name)`, whose lists only grow and whose numbers stay.
 """
 
 from ditad.exchange.account import AccountSpec
@@ -44,6 +49,7 @@ from ditad.exchange.contracts import DEFAULT_CONTRACTS, Contract, numbered_contr
 from ditad.exchange.core import ExchangeCore
 from ditad.exchange.desk import Desk
 from ditad.exchange.dialect import Dialect
+from ditad.exchange.facts import BooksFacts, ExecutionFact, Facts, MovementFact
 from ditad.exchange.faults import CutKind, Faults, FaultSpec, parse_faults
 from ditad.exchange.pushes import Frame
 from ditad.exchange.records import created_ms_of
@@ -51,6 +57,7 @@ from ditad.exchange.rest import LISTEN_KEY_PATH, RateLimit, Reply, Request, sign
 from ditad.exchange.server import SimulatedExchange
 from ditad.exchange.streams import Act, Close, Freeze, Send, StreamRefused, Timing
 from ditad.exchange.trader import Action, Trader, trade
+from ditad.exchange.variety import VariedTrader
 from ditad.exchange.venue import BooksTruth, Mark, OpenPosition, Venue
 
 __all__ = [
@@ -59,6 +66,7 @@ __all__ = [
     "AccountSpec",
     "Act",
     "Action",
+    "BooksFacts",
     "BooksTruth",
     "Close",
     "Contract",
@@ -66,11 +74,14 @@ __all__ = [
     "Desk",
     "Dialect",
     "ExchangeCore",
+    "ExecutionFact",
+    "Facts",
     "FaultSpec",
     "Faults",
     "Frame",
     "Freeze",
     "Mark",
+    "MovementFact",
     "OpenPosition",
     "PositionSide",
     "RateLimit",
@@ -82,6 +93,7 @@ __all__ = [
     "StreamRefused",
     "Timing",
     "Trader",
+    "VariedTrader",
     "Venue",
     "VenueError",
     "created_ms_of",

@@ -19,6 +19,7 @@ from ditad.exchange import pushes
 from ditad.exchange.amounts import EXACT, decimal_of, round_to_wallet
 from ditad.exchange.books import Books, Position, PositionSide, VenueError
 from ditad.exchange.dialect import Dialect, MarginBasis
+from ditad.exchange.facts import BooksFacts, Facts, MovementFact
 from ditad.exchange.market import Market
 from ditad.exchange.pushes import Frame, Holding, Payload
 from ditad.exchange.records import HISTORY_MAX, Execution, Income, Order
@@ -26,6 +27,8 @@ from ditad.exchange.records import HISTORY_MAX, Execution, Income, Order
 LEVERAGE_MAX: Final = 150
 MARGIN_TYPES: Final = frozenset({"cross", "isolated"})
 SECOND_MS: Final = 1000
+# What `user/income` calls that which is neither a fill nor funding (bingx.md §5).
+OTHER_KINDS: Final = frozenset({"TRANSFER", "INSURANCE_CLEAR", "TRIAL_FUND", "ADL", "SYSTEM_DEDUCTION", "GTD_PRICE"})
 FIRST_TRAN_ID: Final = 170_271_361_500_000_000
 
 
@@ -64,10 +67,22 @@ class Surroundings:
     market: Market
     dialect: Dialect
     clock: Callable[[], int]  # milliseconds since 1970
+    elapsed: Callable[[], int]  # the same without the clock's jumps: when rows become visible
     rng: Random  # decides only how things are told, never what happens
     tell: Callable[[Frame], None]
     order_sequence: Iterator[int]  # the accounts of a venue share their numbering
     trade_ids: Iterator[int]
+
+
+@dataclass(slots=True)
+class _Bind:
+    """What a position binds at a mark; kept until one of them changes."""
+
+    position: Position
+    leverage: tuple[int, int]
+    margin: Decimal
+    mark: Decimal = Decimal(0)
+    unrealized: Decimal = Decimal(0)
 
 
 class Account:
@@ -84,6 +99,8 @@ class Account:
         self.leverage = dict.fromkeys(around.market.contracts, (spec.leverage, spec.leverage))
         self.margin_type = dict.fromkeys(around.market.contracts, spec.margin_type)
         self.multi_asset = spec.multi_asset  # an owner may switch it on later
+        self.facts = BooksFacts(executions=Facts(), movements=Facts())
+        self._binds: dict[tuple[str, PositionSide], _Bind] = {}
         self._account_event_ms = 0
         self._next_tran_id = FIRST_TRAN_ID
 
@@ -102,10 +119,20 @@ class Account:
         """Take money out; `amount` is positive."""
         self.other_income(-decimal_of(amount), reason="WITHDRAW")
 
-    def other_income(self, amount: Decimal | str | int, *, reason: str, tell_change: bool = True) -> None:
+    def other_income(
+        self,
+        amount: Decimal | str | int,
+        *,
+        reason: str,
+        kind: str = "",
+        tell_change: bool = True,
+        push: bool = True,
+    ) -> None:
         """Move the wallet for any reason but ORDER and FUNDING_FEE; `tell_change` False sends `bc` 0.
 
         DEPOSIT, WITHDRAW and names with TRANSFER are transfers, all else other income (account.md §3).
+        `kind` is the row's incomeType where it does not follow from the reason; without `push` the row
+        alone tells of it, until the next frame states the wallet.
         """
         change = decimal_of(amount)
         if change != round_to_wallet(change) or not change:
@@ -114,15 +141,21 @@ class Account:
         if reason in {"ORDER", "FUNDING_FEE"}:
             message = f"{reason} has its own verb: trade, or settle_funding"
             raise VenueError(message)
-        kind = _income_kind(reason, change)
+        kind = kind or _income_kind(reason, change)
+        if kind not in OTHER_KINDS:
+            message = f"incomeType is one of {', '.join(sorted(OTHER_KINDS))}, not {kind}"
+            raise VenueError(message)
         if kind == "TRANSFER":
             self.books.transfer(change)
         else:
             self.books.other(change)
         told = change if tell_change else Decimal(0)
-        event_ms = self.tell_account(reason, told, [])
+        event_ms = self.tell_account(reason, told, []) if push else None
+        stamp_ms = self.now_ms() if event_ms is None else event_ms
+        row = None
         if kind != "TRANSFER" or self.around.dialect.transfer_rows:
-            self.add_income(kind, change, stamp_ms=event_ms, info=reason)
+            row = self.add_income(kind, change, stamp_ms=stamp_ms, info=reason)
+        self._remember(row, kind=kind, reason=reason, amount=change, event_ms=event_ms)
 
     def settle_funding(
         self, rate: Decimal | str | Mapping[str, Decimal | str], symbols: Iterable[str] | None = None
@@ -154,7 +187,30 @@ class Account:
         for position, paid in group:
             late = self.around.rng.randint(0, self.around.dialect.funding_stamp_s_max)
             stamp_ms = -(-event_ms // SECOND_MS) * SECOND_MS + late * SECOND_MS
-            self.add_income("FUNDING_FEE", -paid, symbol=position.symbol, stamp_ms=stamp_ms)
+            row = self.add_income("FUNDING_FEE", -paid, symbol=position.symbol, stamp_ms=stamp_ms)
+            self._remember(
+                row, kind="FUNDING_FEE", reason="FUNDING_FEE", amount=-paid, event_ms=event_ms, symbol=position.symbol
+            )
+
+    def _remember(
+        self, row: Income | None, *, kind: str, reason: str, amount: Decimal, event_ms: int | None, symbol: str = ""
+    ) -> None:
+        if not self.has_income:
+            row = None  # it is written, but nobody can ever read it
+        self.facts.movements.append(
+            MovementFact(
+                at_ms=self.now_ms(),
+                event_ms=event_ms,
+                row_at_ms=row.at_ms if row else None,
+                row_visible_ms=row.visible_ms if row else None,
+                tran_id=row.tran_id if row else None,
+                kind=kind,
+                reason=reason,
+                asset=self.spec.margin_asset,
+                symbol=symbol,
+                amount=amount,
+            )
+        )
 
     def _funding_of(self, position: Position, rate: Decimal | str | Mapping[str, Decimal | str]) -> Decimal:
         own = rate.get(position.symbol, 0) if isinstance(rate, Mapping) else rate
@@ -192,7 +248,7 @@ class Account:
             name,
             symbol=symbol,
             leverage=self.leverage[symbol],
-            margin_type=self.margin_type[symbol],
+            margin_type=pushes.shown_margin_type(self.margin_type[symbol], self.around.dialect),
             event_ms=self.now_ms(),
         )
 
@@ -236,36 +292,56 @@ class Account:
         symbol: str = "",
         trade_id: str = "",
         info: str = "",
-    ) -> None:
-        """Write an income row, stamped in whole seconds and visible after the dialect's delay."""
+    ) -> Income | None:
+        """Write and give an income row, stamped in whole seconds and visible after the dialect's delay."""
         if not amount:
-            return
+            return None
         self._next_tran_id += 1
         late_ms = self.around.rng.randint(0, self.around.dialect.row_delay_s_max) * SECOND_MS
-        self.incomes.append(
-            Income(
-                tran_id=self._next_tran_id,
-                symbol=symbol,
-                kind=kind,
-                amount=amount,
-                asset=self.spec.margin_asset,
-                at_ms=stamp_ms // SECOND_MS * SECOND_MS,
-                visible_ms=self.now_ms() + late_ms,
-                trade_id=trade_id,
-                info=info or kind,
-            )
+        row = Income(
+            tran_id=self._next_tran_id,
+            symbol=symbol,
+            kind=kind,
+            amount=amount,
+            asset=self.spec.margin_asset,
+            at_ms=stamp_ms // SECOND_MS * SECOND_MS,
+            visible_ms=self.around.elapsed() + late_ms,
+            trade_id=trade_id,
+            info=info or kind,
         )
+        self.incomes.append(row)
+        return row
 
     def account_frame(self, reason: str, change: Decimal | None, rows: list[Payload]) -> tuple[Payload, int]:
         """Build an account frame of this moment; also give its `E`, which never goes back."""
         drawn = self.now_ms() + self.around.rng.randint(0, 4)
         self._account_event_ms = max(self._account_event_ms, drawn)
-        bound = sum((h.initial_margin + h.position.unrealized(h.mark) for h in self.holdings()), Decimal(0))
-        balance = pushes.balance_row(asset=self.spec.margin_asset, wallet=self.books.wallet, bound=bound, change=change)
+        asset, wallet = self.spec.margin_asset, self.books.wallet
+        balance = pushes.balance_row(asset=asset, wallet=wallet, bound=self._bound(), change=change)
         frame = pushes.account_update(
-            reason=reason, event_ms=self._account_event_ms, balances=[balance], positions=rows
+            reason=reason,
+            event_ms=self._account_event_ms,
+            balances=[balance],
+            positions=rows,
+            dialect=self.around.dialect,
         )
         return frame, self._account_event_ms
+
+    def _bound(self) -> Decimal:
+        """Sum what all positions bind; each is reckoned again only when it or its mark has changed."""
+        total, kept = Decimal(0), {}
+        for key, position in self.books.positions.items():
+            known = self._binds.get(key)
+            mark, leverage = self.around.market.mark(position.symbol), self.leverage[position.symbol]
+            same = known is not None and known.position is position and known.leverage == leverage
+            if known is None or not same:
+                known = _Bind(position, leverage, self.holding(position).initial_margin)
+            if known.mark != mark:
+                known.mark, known.unrealized = mark, position.unrealized(mark)
+            kept[key] = known
+            total += known.margin + known.unrealized
+        self._binds = kept
+        return total
 
     def tell_account(self, reason: str, change: Decimal | None, rows: list[Payload]) -> int:
         """Send an account frame and give its `E`."""

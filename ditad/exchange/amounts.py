@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
+from functools import cache
 from typing import Final
 
 WALLET_DECIMALS: Final = 8
 ENTRY_DECIMALS_MAX: Final = 18
 # Wide enough for every product of two wallet numbers; a result that does not fit would be a bug.
 EXACT: Final = Context(prec=120)
+_FORMATS: Final = tuple(f".{decimals}f" for decimals in range(64))
 
 TYPE_ERROR_TEXT: Final = "give money and quantities as Decimal, str or int, never as float"
 
@@ -42,10 +44,14 @@ def round_to_wallet(value: Decimal | Fraction) -> Decimal:
 
 def rounded(value: Decimal | Fraction, decimals: int) -> Decimal:
     """Round to `decimals` places, halves to even; exact for fractions of any size."""
-    if isinstance(value, Fraction):
-        scaled = round(value * 10**decimals)  # Python rounds a Fraction's halves to even.
-        return EXACT.scaleb(Decimal(scaled), -decimals)
+    if not isinstance(value, Decimal):
+        return ratio_rounded(value.numerator, value.denominator, decimals)
     return value.quantize(_grid(decimals), rounding=ROUND_HALF_EVEN, context=EXACT)
+
+
+def ratio_rounded(numerator: int, denominator: int, decimals: int) -> Decimal:
+    """Round a quotient to `decimals` places, halves to even; `denominator` is above zero."""
+    return EXACT.scaleb(Decimal(_nearest(numerator * 10**decimals, denominator)), -decimals)
 
 
 def round_half_up(value: Decimal, decimals: int) -> Decimal:
@@ -55,13 +61,16 @@ def round_half_up(value: Decimal, decimals: int) -> Decimal:
 
 def round_to_tick(value: Decimal | Fraction, tick: Decimal) -> Decimal:
     """Give the multiple of `tick` nearest to `value`, halves to even."""
-    steps = round(Fraction(value) / Fraction(tick))
-    return EXACT.multiply(Decimal(steps), tick)
+    (top, bottom), (tick_top, tick_bottom) = value.as_integer_ratio(), tick.as_integer_ratio()
+    return EXACT.multiply(Decimal(_nearest(top * tick_bottom, bottom * tick_top)), tick)
 
 
 def fixed(value: Decimal | Fraction, decimals: int = WALLET_DECIMALS) -> str:
     """Print with exactly `decimals` places, in plain notation and without a negative zero."""
-    return f"{EXACT.plus(rounded(value, decimals)):f}"  # plus turns −0 into 0
+    if not isinstance(value, Decimal):
+        value = rounded(value, decimals)
+    text = format(EXACT.plus(value), _FORMATS[decimals])  # halves to even; plus turns −0 into 0
+    return text if text[0] != "-" or text.strip("-0.") else text[1:]
 
 
 def plain(value: Decimal) -> str:
@@ -72,5 +81,12 @@ def plain(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
+def _nearest(numerator: int, denominator: int) -> int:
+    whole, rest = divmod(numerator, denominator)
+    half = 2 * rest - denominator
+    return whole + (half > 0 or (half == 0 and whole % 2 == 1))
+
+
+@cache
 def _grid(decimals: int) -> Decimal:
     return Decimal(1).scaleb(-decimals)

@@ -9,6 +9,7 @@ outcome of each (stated profit, the positions it touched) and, at any time, the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -18,7 +19,9 @@ from typing import Final
 from ditad.exchange.amounts import (
     ENTRY_DECIMALS_MAX,
     EXACT,
+    WALLET_DECIMALS,
     cut_to_wallet,
+    ratio_rounded,
     round_to_tick,
     round_to_wallet,
     rounded,
@@ -57,6 +60,7 @@ class Position:
     side: PositionSide
     qty: Decimal
     entry: Fraction
+    entry_price: Decimal  # the entry to eighteen decimals
     position_id: int
     realized_net: Decimal  # `cr`: realised so far including fees
     updated_ms: int
@@ -66,14 +70,9 @@ class Position:
         """+1 for LONG, −1 for SHORT."""
         return 1 if self.side is PositionSide.LONG else -1
 
-    @property
-    def entry_price(self) -> Decimal:
-        """The average entry, to eighteen decimals."""
-        return rounded(self.entry, ENTRY_DECIMALS_MAX)
-
     def unrealized(self, mark: Decimal) -> Decimal:
         """Give the profit that closing at `mark` would realise, on the wallet's grid."""
-        return round_to_wallet((Fraction(mark) - self.entry) * Fraction(self.qty) * self.direction)
+        return _profit_of(self.entry, mark, self.qty, self.direction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +98,10 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one execution did: its stated profit, its fee, and the position after it."""
+    """What one execution did: its stated profit, its fee, what the wallet gained, and the position after it."""
 
     realized_pnl: Decimal
+    gained: Decimal  # what the wallet followed
     fee: Decimal
     after: Position | None
 
@@ -134,11 +134,13 @@ class Books:
         fee: Decimal,
         profit_tick: Decimal | None,
         profit_to_other: bool = False,
+        moved: Callable[[Decimal], Decimal] | None = None,
         now_ms: int,
     ) -> Outcome:
         """Book one execution; `profit_tick` rounds the entry that profit is computed from.
 
         `profit_to_other` books the profit as other income: a forced close that an income row tells.
+        `moved` says what the wallet gains by a stated profit, where that is not the same.
         Raises `VenueError` for a close beyond what is open in hedge mode.
         """
         key = self.key_of(symbol, position_side)
@@ -155,18 +157,19 @@ class Books:
             after = self._reduced(held, closing, now_ms)
         if qty > closing:
             after = self._grown(after, symbol, opens, qty - closing, price, now_ms)
+        gained = profit if moved is None else moved(profit)
         if after is None:
             self.positions.pop(key, None)
         else:
-            net = after.realized_net + profit - fee
+            net = after.realized_net + gained - fee
             after = self.positions[key] = replace(after, realized_net=net)
         self._book(
-            realized_pnl=Decimal(0) if profit_to_other else profit,
-            other_income=profit if profit_to_other else Decimal(0),
+            realized_pnl=Decimal(0) if profit_to_other else gained,
+            other_income=gained if profit_to_other else Decimal(0),
             fees=fee,
             fills=1,
         )
-        return Outcome(realized_pnl=profit, fee=fee, after=after)
+        return Outcome(realized_pnl=profit, gained=gained, fee=fee, after=after)
 
     def pay_funding(self, amount: Decimal) -> None:
         """Book funding; positive is paid, negative received."""
@@ -222,6 +225,7 @@ class Books:
                 side=side,
                 qty=qty,
                 entry=Fraction(price),
+                entry_price=price,
                 position_id=self._next_position_id,
                 realized_net=Decimal(0),
                 updated_ms=now_ms,
@@ -230,7 +234,8 @@ class Books:
         entry = quote / Fraction(held.qty + qty)
         if entry.denominator.bit_length() > ENTRY_DENOMINATOR_BITS_MAX:
             entry = Fraction(rounded(entry, ENTRY_CUT_DECIMALS))
-        return replace(held, qty=held.qty + qty, entry=entry, updated_ms=now_ms)
+        shown = rounded(entry, ENTRY_DECIMALS_MAX)
+        return replace(held, qty=held.qty + qty, entry=entry, entry_price=shown, updated_ms=now_ms)
 
     def _book(
         self,
@@ -257,10 +262,17 @@ class Books:
 
 
 def _profit(held: Position, *, qty: Decimal, price: Decimal, profit_tick: Decimal | None) -> Decimal:
-    entry = held.entry
-    if profit_tick is not None:
-        entry = Fraction(round_to_tick(entry, profit_tick))
-    return round_to_wallet((Fraction(price) - entry) * Fraction(qty) * held.direction)
+    entry = held.entry if profit_tick is None else round_to_tick(held.entry, profit_tick)
+    return _profit_of(entry, price, qty, held.direction)
+
+
+def _profit_of(entry: Fraction | Decimal, price: Decimal, qty: Decimal, direction: int) -> Decimal:
+    """Compute (price − entry)·qty·direction in integers, which is many times faster than in fractions."""
+    entry_top, entry_bottom = entry.as_integer_ratio()
+    price_top, price_bottom = price.as_integer_ratio()
+    qty_top, qty_bottom = qty.as_integer_ratio()
+    top = (price_top * entry_bottom - entry_top * price_bottom) * qty_top * direction
+    return ratio_rounded(top, price_bottom * entry_bottom * qty_bottom, WALLET_DECIMALS)
 
 
 def _other(side: PositionSide) -> PositionSide:

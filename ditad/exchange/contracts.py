@@ -6,7 +6,7 @@ multiples of one tick, which is the last digit of `price_precision`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -21,16 +21,13 @@ class Contract:
     price_precision: int
     quantity_precision: int
     start_price: Decimal
+    tick: Decimal = field(init=False)  # the smallest step of a price
+    lot: Decimal = field(init=False)  # the smallest step of a quantity
 
-    @property
-    def tick(self) -> Decimal:
-        """The smallest step of a price."""
-        return Decimal(1).scaleb(-self.price_precision)
-
-    @property
-    def lot(self) -> Decimal:
-        """The smallest step of a quantity."""
-        return Decimal(1).scaleb(-self.quantity_precision)
+    def __post_init__(self) -> None:
+        """Derive both steps once."""
+        object.__setattr__(self, "tick", Decimal(1).scaleb(-self.price_precision))
+        object.__setattr__(self, "lot", Decimal(1).scaleb(-self.quantity_precision))
 
     @property
     def base(self) -> str:

@@ -36,18 +36,23 @@ class ExchangeCore:
         limit: RateLimit | None = None,
         key_life_ms: int = KEY_LIFE_MS,
         on_publish: Callable[[], None] | None = None,
+        compress: bool = True,
     ) -> None:
         """Build the exchange; `clock` gives our milliseconds, the faults' skew is added to them.
 
+        The exchange's own time never goes back, and its clockwork follows `clock` whatever the skew.
+        Without `compress` frames are gzip that holds its text as it is, for stories told in a hurry.
         `on_publish` is called after each frame was queued, for a server that wants to send at once.
         """
         self.faults = faults or Faults(seed=seed)
         self._base_clock = clock
+        self._now_ms = 0
         self._on_publish = on_publish
         self.dialect = dialect or Dialect()
         self.venue = Venue(
             seed=seed,
             clock=self.now_ms,
+            elapsed=clock,
             on_frame=self._publish,
             accounts=accounts,
             contracts=contracts,
@@ -61,6 +66,8 @@ class ExchangeCore:
             rng=self.venue.rng("streams"),
             timing=timing or Timing(),
             clock=self.now_ms,
+            elapsed=clock,
+            compress=compress,
         )
         self._rest = Rest(
             venue=self.venue,
@@ -69,11 +76,14 @@ class ExchangeCore:
             rng=self.venue.rng("rest"),
             limit=limit or RateLimit(),
             clock=self.now_ms,
+            elapsed=clock,
         )
 
     def now_ms(self) -> int:
         """Read the exchange's own time, its skew included."""
-        return self._base_clock() + self.faults.spec.skew_ms
+        base_ms = self._base_clock()
+        self._now_ms = max(self._now_ms, base_ms + self.faults.skew_ms(base_ms))
+        return self._now_ms
 
     def rest(self, request: Request) -> Reply:
         """Answer one REST request."""

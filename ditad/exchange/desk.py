@@ -59,25 +59,19 @@ class Desk(ExecutingAccount):
         reduce_only: bool = False,
         client_id: str = "",
         order_id: int | None = None,
+        voucher: bool = False,
     ) -> int:
         """Execute at once, at `price` or in `parts` of (quantity, price), and give the order id.
 
         Without a price the symbol's walk gives one, with some slippage. `one_frame` pushes only the
         last of several executions, so that the cumulative quantity jumps. An `order_id` of the caller's
-        tells a captured story; its creation time must not lie ahead.
+        tells a captured story; its creation time must not lie ahead. A `voucher` pays the commission:
+        it is stated, and the wallet does not move by it.
         """
         contract = self.around.market.contract(symbol)
         amount = decimal_of(qty)
         filled_at = self._slipped(symbol, Side(side)) if price is None else decimal_of(price)
-        slices = [(amount, filled_at)]
-        if parts is not None:
-            slices = [(decimal_of(q), decimal_of(p)) for q, p in parts]
-        if not 1 <= len(slices) <= PARTS_MAX or sum(q for q, _ in slices) != amount:
-            message = f"give 1 to {PARTS_MAX} parts that add up to {amount}"
-            raise VenueError(message)
-        for part, part_price in slices:
-            self._check_qty(symbol, part)
-            self._check_price(symbol, part_price)
+        slices = self._slices(symbol, amount, [(amount, filled_at)] if parts is None else parts)
         away = 1 + BOUND_DISTANCE * (1 if side == Side.BUY else -1)
         drawn = round_to_tick(slices[-1][1] * away, contract.tick)
         order = self._new_order(
@@ -93,7 +87,7 @@ class Desk(ExecutingAccount):
         )
         for number, (part, part_price) in enumerate(slices, start=1):
             quiet = one_frame and number < len(slices)
-            self._execute(order.order_id, part, part_price, maker=False, quiet=quiet)
+            self._execute(order.order_id, part, part_price, maker=False, quiet=quiet, voucher=voucher)
         return order.order_id
 
     def limit_order(
@@ -143,10 +137,10 @@ class Desk(ExecutingAccount):
         self._check_price(order.symbol, at)
         self._execute(order_id, amount, at, maker=maker, quiet=quiet)
 
-    def cancel(self, order_id: int) -> None:
-        """Cancel the rest of a resting order and push it."""
-        order = self._open_order(order_id)
-        self._tell_order(self._keep(replace(order, status=OrderStatus.CANCELED)))
+    def cancel(self, order_id: int, *, expired: bool = False) -> None:
+        """Cancel the rest of a resting order, or let it expire, and push it."""
+        order, status = self._open_order(order_id), OrderStatus.EXPIRED if expired else OrderStatus.CANCELED
+        self._tell_order(self._keep(replace(order, status=status)))
 
     def amend(self, order_id: int, qty: Number) -> None:
         """Change a resting order's quantity; it must stay above what is filled."""
@@ -177,18 +171,19 @@ class Desk(ExecutingAccount):
         *,
         kind: ForcedKind | str = ForcedKind.LIQUIDATION,
         price: Number | None = None,
+        parts: Sequence[tuple[Number, Number]] | None = None,
         told: ForcedTold | str | None = None,
     ) -> int:
         """Close a position against its owner's will, told as the dialect says, and give the order id.
 
-        The loss moves the wallet once; it counts as other income where an income row tells it, else
+        In `parts` of (quantity, price) each has its own execution and its own row. The loss moves the wallet once; it counts as other income where an income row tells it, else
         as realised profit (account.md §3, Forced closes). Told by NEITHER, no report knows the order.
         """
         road = ForcedTold(told or self.around.dialect.forced_told)
         held = self._held(symbol, PositionSide(position_side))
         side = Side.SELL if held.side is PositionSide.LONG else Side.BUY
         at = self.around.market.walk(symbol) if price is None else decimal_of(price)
-        self._check_price(symbol, at)
+        slices = self._slices(symbol, held.qty, [(held.qty, at)] if parts is None else parts)
         order = self._new_order(
             symbol,
             side,
@@ -199,7 +194,8 @@ class Desk(ExecutingAccount):
             forced=ForcedKind(kind),
             told=road is not ForcedTold.NEITHER,
         )
-        self._execute(order.order_id, held.qty, at, maker=False, road=road)
+        for part, part_price in slices:
+            self._execute(order.order_id, part, part_price, maker=False, road=road)
         return order.order_id
 
     # What the verbs stand on.
@@ -245,6 +241,18 @@ class Desk(ExecutingAccount):
                 told=told,
             )
         )
+
+    def _slices(
+        self, symbol: str, amount: Decimal, parts: Sequence[tuple[Number, Number]]
+    ) -> list[tuple[Decimal, Decimal]]:
+        slices = [(decimal_of(q), decimal_of(p)) for q, p in parts]
+        if not 1 <= len(slices) <= PARTS_MAX or sum(q for q, _ in slices) != amount:
+            message = f"give 1 to {PARTS_MAX} parts that add up to {amount}"
+            raise VenueError(message)
+        for part, price in slices:
+            self._check_qty(symbol, part)
+            self._check_price(symbol, price)
+        return slices
 
     def _open_order(self, order_id: int) -> Order:
         order = self.orders.get(order_id)

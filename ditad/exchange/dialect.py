@@ -2,7 +2,8 @@
 
 Enters: the choices of a test or of an operator. Leaves: one frozen `Dialect`. The specification marks
 these habits as unknown, so the simulated exchange can speak each of them; none changes what happened
-on the account, only how it is told (bingx.md §2-§5, account.md §3).
+on the account, only how it is told, save which entry profit is computed from and which of its two
+tellings a forced close follows (bingx.md §2-§5, account.md §3).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class OrderNames(StrEnum):
     BOTH = "both"
     TRADE_UPDATE = "TRADE_UPDATE"
     ORDER_TRADE_UPDATE = "ORDER_TRADE_UPDATE"
+    ANY = "any"  # drawn for each
 
 
 class FrameOrder(StrEnum):
@@ -75,6 +77,13 @@ class ForcedTold(StrEnum):
     INCOME = "income"
     BOTH = "both"
     NEITHER = "neither"
+
+
+class ForcedWallet(StrEnum):
+    """What the wallet followed where both `rp` and an income row told a forced close."""
+
+    PROFIT = "rp"
+    ROW = "row"
 
 
 class MarginBasis(StrEnum):
@@ -170,6 +179,21 @@ class Dialect:
     one_way_rest: OneWayRest = OneWayRest.SIDE
     permissions: Permissions = Permissions.INTS
     timestamp_code: int = 100421  # or 109400, with a message about the timestamp
+    # Forced closes told by both roads.
+    forced_wallet: ForcedWallet = ForcedWallet.PROFIT
+    forced_differ: bool = False  # whether the row's amount is another than `rp`
+    # Small habits of pushes.
+    push_order_id_text: bool = False
+    empty_bound: bool = False  # p of a market order is ""
+    unknown_status: bool = False  # X of a filled order is sometimes "Unknown"
+    absent_positions: bool = False  # no P where nothing changed, instead of an empty one
+    upper_margin_type: bool = False
+    usdt_commission: bool = False  # N says USDT also where the wallet is VST
+    # Small habits of reports.
+    old_codes: bool = False  # the numbering before October 2025
+    code_text: bool = False  # the code of an error is text
+    other_spelling: bool = False  # realizedProfit, frozenMargin
+    split_isolated: bool = False  # an isolated position is listed as two, onlyOnePosition false
 
     def __post_init__(self) -> None:
         """Refuse delays beyond the bound and spellings that the wire does not know."""

@@ -13,14 +13,18 @@ from typing import Final
 
 from ditad.exchange import pushes
 from ditad.exchange.account import Account, AccountSpec, Surroundings
+from ditad.exchange.amounts import EXACT, cut_to_wallet
 from ditad.exchange.books import Outcome, VenueError
-from ditad.exchange.dialect import EntryBasis, ForcedTold, FrameOrder, OrderNames, TradeTime
+from ditad.exchange.dialect import EntryBasis, ForcedTold, ForcedWallet, FrameOrder, OrderNames, TradeTime
+from ditad.exchange.facts import ExecutionFact
 from ditad.exchange.pushes import Payload
-from ditad.exchange.records import Execution, ForcedKind, Order, OrderStatus
+from ditad.exchange.records import Execution, ForcedKind, Income, Order, OrderStatus
 
 ORDERS_MAX: Final = 200_000
 # Executions of one millisecond are set apart by one each, until they lead the clock by this much.
 EXECUTION_LEAD_MS_MAX: Final = 200
+UNKNOWN_STATUS_CHANCE: Final = 0.25
+INSURED_PERCENT_MAX: Final = 9
 
 
 class ExecutingAccount(Account):
@@ -45,58 +49,91 @@ class ExecutingAccount(Account):
         maker: bool,
         quiet: bool = False,
         road: ForcedTold | None = None,
+        voucher: bool = False,
     ) -> None:
         order = self.orders[order_id]
+        dialect, trade_id = self.around.dialect, next(self.around.trade_ids)
         rate = self.spec.maker_rate if maker else self.spec.taker_rate
         at_ms = self._next_execution_ms()
         tick = self.around.market.contract(order.symbol).tick
-        exact = self.around.dialect.profit_entry is EntryBasis.EXACT
+        exact = dialect.profit_entry is EntryBasis.EXACT
         by_row = self.has_income and road in {ForcedTold.INCOME, ForcedTold.BOTH}
+        stated_fee = self.books.fee_of(qty=qty, price=price, rate=rate)
+        row_differs = by_row and road is ForcedTold.BOTH and dialect.forced_differ
+        by_other = row_differs and dialect.forced_wallet is ForcedWallet.ROW
         outcome = self.books.execute(
             symbol=order.symbol,
             side=order.side,
             position_side=order.position_side,
             qty=qty,
             price=price,
-            fee=self.books.fee_of(qty=qty, price=price, rate=rate),
+            fee=Decimal(0) if voucher else stated_fee,
             profit_tick=None if exact else tick,
             profit_to_other=by_row,
+            moved=(lambda profit: _as_insured(profit, trade_id)) if by_other else None,
             now_ms=at_ms,
         )
         self.around.market.set_price(order.symbol, price)
         done = Execution(
-            trade_id=next(self.around.trade_ids),
+            trade_id=trade_id,
             order_id=order_id,
             symbol=order.symbol,
             side=order.side,
             position_side=order.position_side,
             qty=qty,
             price=price,
-            fee=outcome.fee,
+            fee=stated_fee,
             realized_pnl=outcome.realized_pnl,
             maker=maker,
             at_ms=at_ms,
             told=road is not ForcedTold.NEITHER,
         )
         self.executions.append(done)
-        self._write_rows(order, done, by_row=by_row)
+        amount = _as_insured(done.realized_pnl, trade_id) if row_differs else done.realized_pnl
+        row = self._write_rows(order, done, fee=outcome.fee, profit=amount, by_row=by_row)
         order = self._keep(_advanced(order, done))
+        self.facts.executions.append(
+            ExecutionFact(
+                at_ms=at_ms,
+                order_id=order_id,
+                trade_id=done.trade_id,
+                symbol=done.symbol,
+                side=done.side,
+                position_side=done.position_side,
+                z0=order.filled - qty,
+                z1=order.filled,
+                price=price,
+                fee=outcome.fee,
+                realized_pnl=outcome.gained,
+                maker=maker,
+                pushed=not quiet and road not in {ForcedTold.INCOME, ForcedTold.NEITHER},
+                in_rows=done.told,
+                stated_fee=done.fee,
+                stated_pnl=done.realized_pnl,
+                forced=order.forced,
+                road=road,
+                income_tran_id=row.tran_id if row else None,
+                income_amount=row.amount if row else None,
+            )
+        )
         self._tell_execution(order, done, outcome, quiet=quiet, road=road)
 
-    def _write_rows(self, order: Order, done: Execution, *, by_row: bool) -> None:
+    def _write_rows(
+        self, order: Order, done: Execution, *, fee: Decimal, profit: Decimal, by_row: bool
+    ) -> Income | None:
+        """Write the rows that restate an execution; give the one that tells a forced close.
+
+        A fee that a voucher paid has no row: it moved no wallet.
+        """
         if not done.told:
-            return
+            return None
+        trade_id = str(done.trade_id)
+        self.add_income("TRADING_FEE", -fee, stamp_ms=done.at_ms, symbol=done.symbol, trade_id=trade_id)
         kind = "REALIZED_PNL"
         if by_row:
             kind = "ADL" if order.forced is ForcedKind.ADL else "INSURANCE_CLEAR"
-        for name, amount in (("TRADING_FEE", -done.fee), (kind, done.realized_pnl)):
-            self.add_income(
-                name,
-                amount,
-                stamp_ms=done.at_ms,
-                symbol=done.symbol,
-                trade_id=str(done.trade_id),
-            )
+        row = self.add_income(kind, profit, stamp_ms=done.at_ms, symbol=done.symbol, trade_id=trade_id)
+        return row if by_row else None
 
     def _tell_execution(
         self,
@@ -126,7 +163,7 @@ class ExecutingAccount(Account):
         return pushes.flat_row(
             symbol=order.symbol,
             position_side=order.position_side,
-            margin_type=self.margin_type[order.symbol],
+            margin_type=pushes.shown_margin_type(self.margin_type[order.symbol], self.around.dialect),
         )
 
     def _tell_order(self, order: Order) -> None:
@@ -145,18 +182,23 @@ class ExecutingAccount(Account):
         )
         event_ms = at_ms if zero else at_ms + self.around.rng.randint(1, 9)
         contract = self.around.market.contract(order.symbol)
+        filled = order.status is OrderStatus.FILLED and dialect.unknown_status
         body = pushes.order_body(
             order,
             last,
             contract,
             dialect,
-            asset=self.spec.margin_asset,
+            asset="USDT" if dialect.usdt_commission else self.spec.margin_asset,
             trade_ms=0 if zero else at_ms,
+            unknown_status=filled and self.around.rng.random() < UNKNOWN_STATUS_CHANCE,
         )
+        names = dialect.order_names
+        if names is OrderNames.ANY:
+            names = self.around.rng.choice((OrderNames.BOTH, OrderNames.TRADE_UPDATE, OrderNames.ORDER_TRADE_UPDATE))
         views = []
-        if dialect.order_names in {OrderNames.BOTH, OrderNames.TRADE_UPDATE}:
+        if names is not OrderNames.ORDER_TRADE_UPDATE:
             views.append(pushes.trade_update(body, event_ms=event_ms))
-        if dialect.order_names in {OrderNames.BOTH, OrderNames.ORDER_TRADE_UPDATE}:
+        if names is not OrderNames.TRADE_UPDATE:
             views.append(pushes.order_trade_update(body, event_ms=event_ms))
         return views
 
@@ -181,6 +223,11 @@ class ExecutingAccount(Account):
         apart = self._execution_ms + (self._execution_ms - now_ms < EXECUTION_LEAD_MS_MAX)
         self._execution_ms = max(now_ms, apart)
         return self._execution_ms
+
+
+def _as_insured(profit: Decimal, trade_id: int) -> Decimal:
+    """Give the amount of a row that differs from the stated profit: some percent of it are taken over."""
+    return profit - cut_to_wallet(EXACT.multiply(profit, Decimal(1 + trade_id % INSURED_PERCENT_MAX).scaleb(-2)))
 
 
 def _advanced(order: Order, done: Execution) -> Order:

@@ -75,6 +75,11 @@ class ListenKeys:
         key = self._keys.get(text)
         return key.account if key else ""
 
+    def expires_ms(self, text: str) -> int:
+        """Say until when a key lives or lived; 0 for one that nobody knows any more."""
+        key = self._keys.get(text)
+        return key.expires_ms if key else 0
+
     def living(self, account: str, now_ms: int) -> list[ListenKey]:
         """Give the account's living keys, oldest first."""
         return [k for k in self._keys.values() if k.account == account and k.expires_ms > now_ms]

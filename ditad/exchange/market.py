@@ -37,6 +37,7 @@ class Market:
             symbol: round_to_tick(contract.start_price, contract.tick) for symbol, contract in self.contracts.items()
         }
         self._shiver = dict.fromkeys(self.contracts, 0)
+        self._marks: dict[str, Decimal] = {}  # worked out when asked for, until something moves
 
     def contract(self, symbol: str) -> Contract:
         """Find a contract; raise `VenueError` when it is not listed."""
@@ -53,13 +54,17 @@ class Market:
 
     def mark(self, symbol: str) -> Decimal:
         """Give the mark price, at most a few ticks beside the price."""
-        contract = self.contract(symbol)
-        return max(contract.tick, self._price[symbol] + self._shiver[symbol] * contract.tick)
+        known = self._marks.get(symbol)
+        if known is None:
+            tick = self.contract(symbol).tick
+            known = self._marks[symbol] = max(tick, self._price[symbol] + self._shiver[symbol] * tick)
+        return known
 
     def set_price(self, symbol: str, price: Decimal) -> None:
         """Put the price, and the mark with it, where the story wants them."""
         self._price[symbol] = round_to_tick(price, self.contract(symbol).tick)
         self._shiver[symbol] = 0
+        self._marks.pop(symbol, None)
 
     def walk(self, symbol: str) -> Decimal:
         """Move one symbol by one random step and give the new price."""
@@ -68,9 +73,11 @@ class Market:
         low, high = contract.start_price / PRICE_RANGE, contract.start_price * PRICE_RANGE
         moved = round_to_tick(min(max(self._price[symbol] * step, low), high), contract.tick)
         self._price[symbol] = max(contract.tick, moved)
+        self._marks.pop(symbol, None)
         return self._price[symbol]
 
     def shiver(self) -> None:
         """Let time pass: redraw how far each mark stands from its price."""
         for symbol in self._shiver:
             self._shiver[symbol] = self._shiver_rng.randint(-SHIVER_TICKS_MAX, SHIVER_TICKS_MAX)
+        self._marks.clear()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ditad.exchange.amounts import EXACT, fixed, round_half_up, round_to_tick
 from ditad.exchange.books import Position, PositionSide
 from ditad.exchange.dialect import AveragePrice, Dialect, EntryBasis, PartialAmounts, TradeIds
-from ditad.exchange.records import OrderStatus
+from ditad.exchange.records import OrderStatus, OrderType
 
 if TYPE_CHECKING:
     from ditad.exchange.contracts import Contract
@@ -57,13 +57,14 @@ class Holding:
         return EXACT.divide(EXACT.multiply(self.position.qty, price), Decimal(self.leverage))
 
 
-def account_update(*, reason: str, event_ms: int, balances: list[Payload], positions: list[Payload]) -> Payload:
+def account_update(
+    *, reason: str, event_ms: int, balances: list[Payload], positions: list[Payload], dialect: Dialect
+) -> Payload:
     """Build `ACCOUNT_UPDATE`; `positions` holds the changed ones only."""
-    return {
-        "e": "ACCOUNT_UPDATE",
-        "E": event_ms,
-        "a": {"m": reason, "B": balances, "P": positions},
-    }
+    body: Payload = {"m": reason, "B": balances}
+    if positions or not dialect.absent_positions:
+        body["P"] = positions
+    return {"e": "ACCOUNT_UPDATE", "E": event_ms, "a": body}
 
 
 def balance_row(*, asset: str, wallet: Decimal, bound: Decimal, change: Decimal | None) -> Payload:
@@ -87,11 +88,16 @@ def position_row(holding: Holding, contract: Contract, dialect: Dialect, *, hedg
         "pa": fixed(position.qty if hedge else position.qty * position.direction),
         "ep": fixed(shown),
         "up": fixed(unrealized),
-        "mt": holding.margin_type,
+        "mt": shown_margin_type(holding.margin_type, dialect),
         "iw": fixed(holding.initial_margin + unrealized),
         "ps": str(position.side if hedge else PositionSide.BOTH),
         "cr": fixed(position.realized_net),
     }
+
+
+def shown_margin_type(margin_type: str, dialect: Dialect) -> str:
+    """Write `mt` in the dialect's case."""
+    return margin_type.upper() if dialect.upper_margin_type else margin_type
 
 
 def flat_row(*, symbol: str, position_side: PositionSide, margin_type: str) -> Payload:
@@ -131,6 +137,7 @@ def order_body(
     *,
     asset: str,
     trade_ms: int,
+    unknown_status: bool = False,
 ) -> Payload:
     """Build `o` after `last` was executed, or after a change of the order when `last` is None."""
     cumulative = dialect.partial_amounts is PartialAmounts.CUMULATIVE
@@ -140,14 +147,17 @@ def order_body(
     status = str(order.status)
     if order.status is OrderStatus.CANCELED:
         status = dialect.canceled_spelling
+    if unknown_status:
+        status = "Unknown"
+    bound = order.kind is OrderType.MARKET and dialect.empty_bound
     body: Payload = {
         "s": order.symbol,
         "c": order.client_id.lower(),
-        "i": order.order_id,
+        "i": str(order.order_id) if dialect.push_order_id_text else order.order_id,
         "S": str(order.side),
         "o": str(order.kind),
         "q": fixed(order.qty),
-        "p": fixed(order.price),
+        "p": "" if bound else fixed(order.price),
         "sp": fixed(ZERO),
         "ap": average_price(order, contract, dialect),
         "x": "TRADE",

@@ -46,7 +46,8 @@ class Asked:
     venue: Venue
     desk: Desk | None
     params: Params
-    now_ms: int
+    now_ms: int  # the exchange's own time
+    elapsed_ms: int  # decides which rows are there already
     rng: Random
 
     @property
@@ -124,13 +125,18 @@ class Asked:
         """Give rows as bare `data`, or the dialect's nothing."""
         if rows:
             return rows
-        return {Empty.LIST: [], Empty.OBJECT: {}, Empty.NULL: None}[self.dialect.empty]
+        return nothing_in(self.dialect)
 
     def rows_under(self, name: str, rows: list[Payload]) -> list[Payload] | Payload | None:
         """Give rows under a name in `data`, or the dialect's nothing."""
         if rows or self.dialect.empty is Empty.LIST:
             return {name: rows}
         return self.rows(rows)
+
+
+def nothing_in(dialect: Dialect) -> list[Payload] | Payload | None:
+    """Give what `data` looks like when there is nothing."""
+    return {Empty.LIST: [], Empty.OBJECT: {}, Empty.NULL: None}[dialect.empty]
 
 
 def second_of(at_ms: int) -> int:

@@ -5,7 +5,9 @@ Enters: one authorised question. Leaves: the value of `data`. Pure.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 from ditad.exchange.amounts import EXACT, fixed, round_to_tick
@@ -18,6 +20,7 @@ from ditad.exchange.reporting import DAY_MS, Asked, unrealized, used_margin
 INCOME_KEPT_MS: Final = 90 * DAY_MS
 INCOME_LIMIT_MAX: Final = 1000
 INCOME_LIMIT_DEFAULT: Final = 100
+OUR_SPELLING: Final = ("realisedProfit", "freezedMargin")
 PERMISSION_INTS: Final = {"read": 2, "trade": 3, "withdraw": 5}
 
 
@@ -40,16 +43,17 @@ def _balance(asked: Asked, decimals: int) -> Payload:
         Decimal(0),
     )
     free = max(Decimal(0), wallet + open_profit - used - frozen)
+    realized, frozen_name = ("realizedProfit", "frozenMargin") if asked.dialect.other_spelling else OUR_SPELLING
     return {
         "userId": "116000000000000295",
         "asset": desk.spec.margin_asset,
         "balance": asked.number(wallet, decimals),
         "equity": asked.number(wallet + open_profit, decimals),
         "unrealizedProfit": asked.number(open_profit, decimals),
-        "realisedProfit": asked.number(desk.books.sums.net - desk.books.sums.transfers, decimals),
+        realized: asked.number(desk.books.sums.net - desk.books.sums.transfers, decimals),
         "availableMargin": asked.number(free, decimals),
         "usedMargin": asked.number(used, decimals),
-        "freezedMargin": asked.number(frozen, decimals),
+        frozen_name: asked.number(frozen, decimals),
         "shortUid": "12851936",
     }
 
@@ -57,9 +61,34 @@ def _balance(asked: Asked, decimals: int) -> Payload:
 def positions(asked: Asked) -> list[Payload] | Payload | None:
     """`swap/v2/user/positions`: the open ones only; absence means flat here."""
     symbol = asked.symbol()
-    return asked.rows(
-        [_position(asked, holding) for holding in asked.owner.holdings() if symbol in {None, holding.position.symbol}]
-    )
+    held = [holding for holding in asked.owner.holdings() if symbol in {None, holding.position.symbol}]
+    if asked.dialect.split_isolated:
+        held = [piece for holding in held for piece in _pieces(asked, holding)]
+    return asked.rows([_position(asked, holding) for holding in held])
+
+
+def _pieces(asked: Asked, holding: Holding) -> list[Holding]:
+    """Give an isolated position as two, as an account without `onlyOnePosition` may hold it.
+
+    Their quantities add up to it and their entries average to its own. Pushes know one position only.
+    """
+    position, contract = holding.position, asked.venue.market.contract(holding.position.symbol)
+    half = position.qty / 2
+    if holding.margin_type != "isolated" or half % contract.lot or position.entry_price <= contract.tick:
+        return [holding]
+    pieces = []
+    for number, away in enumerate((contract.tick, -contract.tick)):
+        entry = position.entry + Fraction(away)
+        piece = replace(
+            position,
+            qty=half,
+            entry=entry,
+            entry_price=position.entry_price + away,
+            position_id=position.position_id + number * 10**15,
+            realized_net=position.realized_net if number == 0 else Decimal(0),
+        )
+        pieces.append(replace(holding, position=piece))
+    return pieces
 
 
 def _position(asked: Asked, holding: Holding) -> Payload:
@@ -91,7 +120,7 @@ def _position(asked: Asked, holding: Holding) -> Payload:
         "riskRate": "0.0008",
         "markPrice": asked.number(holding.mark, contract.price_precision),
         "positionValue": asked.number(EXACT.multiply(position.qty, holding.mark), 8),
-        "onlyOnePosition": not desk.spec.hedge,
+        "onlyOnePosition": not (desk.spec.hedge or asked.dialect.split_isolated),
         "updateTime": position.updated_ms,
     }
 
@@ -119,7 +148,7 @@ def income(asked: Asked) -> list[Payload] | Payload | None:
         row
         for row in desk.incomes
         if start <= row.at_ms <= end
-        and row.visible_ms <= asked.now_ms
+        and row.visible_ms <= asked.elapsed_ms
         and symbol in {None, row.symbol}
         and kind in {None, row.kind}
     ]

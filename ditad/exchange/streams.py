@@ -8,7 +8,7 @@ sockets on one key each gets a part; a dead key leaves its sockets open, pinging
 
 from __future__ import annotations
 
-import gzip
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,13 +16,12 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Final
 
-import orjson
-
 from ditad.exchange import pushes
 from ditad.exchange.amounts import fixed
 from ditad.exchange.dialect import UnknownKey
-from ditad.exchange.faults import CutKind, Faults
+from ditad.exchange.faults import GOOD_CONNECT, REPLAYED_MAX, CutKind, Faults
 from ditad.exchange.keys import ListenKeys
+from ditad.exchange.packing import PING, encoded, stored
 from ditad.exchange.pushes import Frame, Payload
 from ditad.exchange.topics import CODE_INVALID, Topics, answer, mark_push
 from ditad.exchange.venue import Venue
@@ -103,44 +102,66 @@ class Streams:
         rng: Random,
         timing: Timing,
         clock: Callable[[], int],
+        elapsed: Callable[[], int],
+        compress: bool = True,
     ) -> None:
-        """Start without streams; `rng` picks the socket where a key has two."""
+        """Start without streams; `rng` picks the socket where a key has two.
+
+        `clock` stamps what is said; `elapsed`, whose jumps nobody sees, decides when. Without
+        `compress` the gzip frames hold their text as it is, which is many times faster to make.
+        """
         self._venue = venue
         self._keys = keys
         self._faults = faults
         self._rng = rng
         self._timing = timing
         self._clock = clock
+        self._elapsed = elapsed
+        self._encoded = encoded if compress else stored
+        self._recent: dict[str, deque[Payload]] = {}
+        self._look_ms: int | None = None  # until then `poll` has nothing to do
+        self._stale = False  # whether `_look_ms` may be too early
         self._streams: dict[int, _Stream] = {}
         self._waiting: list[tuple[int, int, int, Payload | bytes | Close | Freeze]] = []
         self._number = 0
-        self._mark_due_ms = clock()
+        self._mark_due_ms = elapsed()
 
     # What comes in.
 
     def connect(self, listen_key: str | None) -> int:
         """Open a private stream, or a market stream without a key, and give its number."""
-        now_ms = self._clock()
+        now_ms = self._elapsed()
         if len(self._streams) >= STREAMS_MAX:
             message = f"more than {STREAMS_MAX} streams"
+            raise StreamRefused(message)
+        fate = GOOD_CONNECT if listen_key is None else self._faults.for_connect()
+        if fate.refused:
+            message = "the exchange is busy"
             raise StreamRefused(message)
         living = listen_key is None or self._keys.find(listen_key, now_ms) is not None
         if not living and self._venue.dialect.unknown_key is UnknownKey.REFUSED:
             message = "unknown listen key"
             raise StreamRefused(message)
         self._number += 1
-        self._streams[self._number] = _Stream(
+        number = self._number
+        self._streams[number] = _Stream(
             key=listen_key,
             topics=Topics(self._venue.market.contracts),
             ping_due_ms=now_ms + self._timing.ping_ms,
             config_due_ms=now_ms,
             expiry_told=not living,
         )
-        return self._number
+        self._look_at(now_ms)
+        if living and fate.replayed and listen_key is not None:
+            recent = self._recent.get(self._keys.owner(listen_key), deque())
+            for payload in list(recent)[-fate.replayed :]:
+                self._wait(number, now_ms, payload)
+        return number
 
     def disconnect(self, number: int) -> None:
         """Forget a stream whose socket is gone; what waits for it is lost."""
         self._streams.pop(number, None)
+        self._stale = True
 
     def receive(self, number: int, text: str) -> None:
         """Take a client's text frame: `Pong`, a market question, or something stray."""
@@ -150,13 +171,14 @@ class Streams:
         if text == "Pong":
             stream.unanswered_ms = None
         elif stream.key is None:
-            self._wait(number, self._clock(), stream.topics.receive(text, self._clock()))
+            self._wait(number, self._elapsed(), stream.topics.receive(text, self._elapsed()))
         else:
-            self._wait(number, self._clock(), answer(CODE_INVALID, message="invalid params"))
+            self._wait(number, self._elapsed(), answer(CODE_INVALID, message="invalid params"))
 
     def publish(self, frame: Frame) -> None:
         """Send an account's frame to one socket of each of its living keys, as the faults allow."""
-        now_ms = self._clock()
+        now_ms = self._elapsed()
+        self._recent.setdefault(frame.account, deque(maxlen=REPLAYED_MAX)).append(frame.payload)
         for key in self._keys.living(frame.account, now_ms):
             number = self._socket_of(key.text)
             if number is not None:
@@ -164,13 +186,13 @@ class Streams:
 
     def expire_key(self, account: str, *, notice: bool) -> None:
         """Let all keys of an account die now, with or without `listenKeyExpired`."""
-        now_ms = self._clock()
+        now_ms = self._elapsed()
         for key in self._keys.living(account, now_ms):
             self._expire(key.text, now_ms, notice=notice)
 
     def cut(self, account: str | None, kind: CutKind) -> int:
         """End the streams of an account (None: the market streams) and say how many there were."""
-        now_ms = self._clock()
+        now_ms = self._elapsed()
         numbers = [n for n, s in self._streams.items() if self._owner(s) == account]
         for number in numbers:
             self._end(number, kind, now_ms)
@@ -184,13 +206,16 @@ class Streams:
         """Send a payload of the caller's making on every private stream of an account; bytes go as they are."""
         for number, stream in self._streams.items():
             if stream.key is not None and self._owner(stream) == account:
-                self._wait(number, self._clock(), payload)
+                self._wait(number, self._elapsed(), payload)
 
     # What goes out.
 
     def poll(self) -> list[Act]:
         """Give all acts that are due, in their order."""
-        now_ms = self._clock()
+        now_ms = self._elapsed()
+        self._freshen()
+        if self._look_ms is None or now_ms < self._look_ms:
+            return []
         self._turn_clockwork(now_ms)
         acts: list[Act] = []
         while self._waiting and self._waiting[0][0] <= now_ms:
@@ -199,7 +224,7 @@ class Streams:
             if stream is None or stream.frozen:
                 continue
             if isinstance(what, dict | bytes):
-                data = what if isinstance(what, bytes) else encoded(what)
+                data = what if isinstance(what, bytes) else self._encoded(what)
                 acts.append(Send(stream=number, data=data))
                 continue
             acts.append(what)
@@ -210,13 +235,30 @@ class Streams:
         for number in frozen[: max(0, len(frozen) - FROZEN_MAX)]:
             acts.append(Close(stream=number, code=CODE_ABNORMAL))
             self.disconnect(number)
+        self._stale = True
+        self._freshen()
         return acts
 
     def next_due_ms(self) -> int | None:
-        """Say when `poll` has something to do again; None while there is no stream."""
+        """Say, by `clock`, when `poll` has something to do again; None while there is no stream."""
+        self._freshen()
+        return None if self._look_ms is None else self._look_ms + self._clock() - self._elapsed()
+
+    def _freshen(self) -> None:
+        if self._stale:
+            self._stale = False
+            self._look_ms = self._first_due_ms()
+
+    def _look_at(self, due_ms: int) -> None:
+        if self._look_ms is None or due_ms < self._look_ms:
+            self._look_ms = due_ms
+
+    def _first_due_ms(self) -> int | None:
         living = [s for s in self._streams.values() if not s.frozen]
         due = [s.ping_due_ms for s in living]
-        due += [s.config_due_ms for s in living if s.key is not None and not s.expiry_told]
+        for stream in living:
+            if stream.key is not None and not stream.expiry_told:
+                due += [stream.config_due_ms, self._keys.expires_ms(stream.key)]
         due += [s.held_until_ms for s in living if s.held]
         due += [self._mark_due_ms] if any(s.topics.symbols for s in living) else []
         due += [s.unanswered_ms + self._timing.pong_wait_ms for s in living if s.unanswered_ms is not None]
@@ -244,7 +286,7 @@ class Streams:
         if living is None:
             stream.expiry_told = True
             if self._timing.expiry_notice:
-                self._wait(number, now_ms, pushes.listen_key_expired(key, event_ms=now_ms))
+                self._wait(number, now_ms, pushes.listen_key_expired(key, event_ms=self._clock()))
         elif now_ms >= stream.config_due_ms:
             stream.config_due_ms = now_ms + self._timing.config_ms
             desk = self._venue.account(living.account)
@@ -255,7 +297,7 @@ class Streams:
         for symbol in stream.topics.symbols:
             contract = self._venue.market.contract(symbol)
             price = fixed(self._venue.market.mark(symbol), contract.price_precision)
-            self._wait(number, now_ms, mark_push(symbol, price, now_ms))
+            self._wait(number, now_ms, mark_push(symbol, price, self._clock()))
 
     def _turn_heartbeat(self, number: int, stream: _Stream, now_ms: int) -> None:
         silent_ms = now_ms - (now_ms if stream.unanswered_ms is None else stream.unanswered_ms)
@@ -278,12 +320,13 @@ class Streams:
         if fate.held and fate.copies:
             stream.held.append(payload)
             stream.held_until_ms = now_ms + HELD_MS_MAX
+            self._look_at(stream.held_until_ms)
         else:
             for delay_ms in fate.copies:
                 self._wait(number, now_ms + delay_ms, payload)
             self._release(number, stream, now_ms)
         if fate.unknown_event:
-            self._wait(number, now_ms, {"e": "SOMETHING_NEW", "E": now_ms, "x": {"synthetic": True}})
+            self._wait(number, now_ms, {"e": "SOMETHING_NEW", "E": self._clock(), "x": {"synthetic": True}})
         if fate.expire:
             self._expire(key, now_ms, notice=fate.expire_notice)
         if fate.cut is not None:
@@ -300,7 +343,7 @@ class Streams:
             if stream.key == key and not stream.expiry_told:
                 stream.expiry_told = True
                 if notice:
-                    self._wait(number, now_ms, pushes.listen_key_expired(key, event_ms=now_ms))
+                    self._wait(number, now_ms, pushes.listen_key_expired(key, event_ms=self._clock()))
 
     def _end(self, number: int, kind: CutKind, now_ms: int) -> None:
         if kind is CutKind.HALF_OPEN:
@@ -320,16 +363,8 @@ class Streams:
         if len(self._waiting) >= WAITING_MAX:
             what = Close(stream=number, code=CODE_ABNORMAL)
         self._number += 1
+        self._look_at(due_ms)
         heappush(self._waiting, (due_ms, self._number, number, what))
-
-
-PING: Final[Payload] = {}
-
-
-def encoded(payload: Payload) -> bytes:
-    """Give the bytes of one frame: compact JSON, or the four characters `Ping`, in gzip."""
-    text = b"Ping" if payload is PING else orjson.dumps(payload)
-    return gzip.compress(text, compresslevel=1, mtime=0)
 
 
 def glitched(payload: Payload) -> Payload:
@@ -337,5 +372,7 @@ def glitched(payload: Payload) -> Payload:
     body = payload.get("a")
     if not isinstance(body, dict):
         return payload
-    rows = [{**row, "pa": fixed(Decimal(row["pa"]) * GLITCH_FACTOR)} for row in body["P"]]
+    rows = [{**row, "pa": fixed(Decimal(row["pa"]) * GLITCH_FACTOR)} for row in body.get("P", [])]
+    if not rows:
+        return payload
     return {**payload, "a": {**body, "P": rows}}

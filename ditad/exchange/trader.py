@@ -100,7 +100,7 @@ class Trader:
         closing = held is not None and self._rng.random() < 0.5
         if held is not None and closing:
             symbol, position_side = held.symbol, self._name(held)
-            side, qty = _against(held), self._free(held)
+            side, qty = against(held), self._free(held)
         else:
             symbol, side, position_side = self._opening()
             qty = self._stake(symbol)
@@ -134,7 +134,7 @@ class Trader:
         free = self._free(held)
         whole = self._rng.random() < 0.6
         qty = free if whole else self._part_of(held.symbol, free)
-        self._desk.market_order(held.symbol, _against(held), self._name(held), qty, reduce_only=True)
+        self._desk.market_order(held.symbol, against(held), self._name(held), qty, reduce_only=True)
         return self._did("close", held.symbol, f"{qty} of {held.qty} {held.side}")
 
     def _flip(self) -> Action | None:
@@ -235,7 +235,7 @@ class Trader:
         waiting = (
             o.remaining
             for o in self._desk.open_orders()
-            if (o.symbol, o.position_side) == (held.symbol, held.side) and o.side is _against(held)
+            if (o.symbol, o.position_side) == (held.symbol, held.side) and o.side is against(held)
         )
         return held.qty - sum(waiting, Decimal(0))
 
@@ -285,5 +285,6 @@ async def trade(
     return done
 
 
-def _against(held: Position) -> Side:
+def against(held: Position) -> Side:
+    """Give the side of the order that closes a position."""
     return Side.SELL if held.side is PositionSide.LONG else Side.BUY

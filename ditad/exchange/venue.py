@@ -19,6 +19,7 @@ from ditad.exchange.books import Sums, VenueError
 from ditad.exchange.contracts import DEFAULT_CONTRACTS, Contract
 from ditad.exchange.desk import Desk
 from ditad.exchange.dialect import Dialect
+from ditad.exchange.facts import BooksFacts
 from ditad.exchange.market import Market
 from ditad.exchange.pushes import Frame
 
@@ -71,10 +72,15 @@ class Venue:
         accounts: Iterable[AccountSpec] = (),
         contracts: Iterable[Contract] = DEFAULT_CONTRACTS,
         dialect: Dialect | None = None,
+        elapsed: Callable[[], int] | None = None,
     ) -> None:
-        """Open the venue; `clock` gives the exchange's time in milliseconds since 1970."""
+        """Open the venue; `clock` gives the exchange's time in milliseconds since 1970.
+
+        `elapsed` counts milliseconds that no jump of that clock touches; it is the clock by default.
+        """
         self.seed = seed
         self.clock = clock
+        self.elapsed = elapsed or clock
         self.dialect = dialect or Dialect()
         self.market = Market(contracts, rng=self.rng("market"), shiver=self.rng("shiver"))
         self.accounts: dict[str, Desk] = {}
@@ -103,6 +109,7 @@ class Venue:
             market=self.market,
             dialect=self.dialect,
             clock=self.clock,
+            elapsed=self.elapsed,
             rng=self.rng(f"wire:{spec.name}"),
             tell=self._on_frame,
             order_sequence=self._order_sequence,
@@ -122,6 +129,10 @@ class Venue:
     def by_api_key(self, api_key: str) -> Desk | None:
         """Find an account by its API key."""
         return next((d for d in self.accounts.values() if d.spec.api_key == api_key), None)
+
+    def facts(self, name: str) -> BooksFacts:
+        """Give all that really happened on an account; the lists go on growing."""
+        return self.account(name).facts
 
     def mark(self, name: str) -> Mark:
         """Remember this moment of an account's books."""

@@ -231,9 +231,13 @@ async def test_a_dropped_answer_is_a_broken_connection(ex: SimulatedExchange, ht
         await http.get("/openApi/swap/v2/server/time")
 
 
-async def test_a_long_story_arrives_whole_and_in_order(ex: SimulatedExchange, http: aiohttp.ClientSession) -> None:
+async def test_a_long_story_arrives_whole_and_in_order() -> None:
     """Hundreds of acts without a pause: the last wallet told is the books', and no fill is missing."""
-    async with await private(ex, http) as ws:
+    async with (
+        SimulatedExchange(seed=3) as ex,  # with the real heartbeat: nobody answers it here
+        aiohttp.ClientSession(ex.rest_url) as http,
+        await private(ex, http) as ws,
+    ):
         await trade(ex, "main", actions=300, seed=2, settle=True)
         ex.inject("main", {"e": "THE_END"})
         wallet, fills = "", set()
