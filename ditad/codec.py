@@ -19,19 +19,18 @@ from typing import Any, TypeVar
 
 import orjson
 
+SHOWN_MAX = 80
+
+_TEXT_OF_DECIMAL = Decimal.__str__
+"""The only thing that JSON has no form for; it refuses whatever is no decimal. Nothing in Python runs for it."""
+
 Reader = Callable[[Any], Any]
 Record = TypeVar("Record")
 
 
-def _default(value: object) -> object:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(f"no JSON form for {type(value).__name__}")
-
-
 def encode(record: object) -> bytes:
     """Write a record as JSON; decimals keep their digits as text."""
-    return orjson.dumps(record, default=_default)
+    return orjson.dumps(record, default=_TEXT_OF_DECIMAL)
 
 
 def decode(kind: type[Record], data: bytes) -> Record:
@@ -51,7 +50,7 @@ def _reader(kind: Any) -> Reader:
     if kind is Decimal:
         return _decimal
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return kind
+        return _member(kind)
     if kind in {str, int, bool}:
         return _exactly(kind)
     raise TypeError(f"no reader for {kind!r}")
@@ -70,10 +69,24 @@ def _decimal(value: Any) -> Decimal:
 def _exactly(kind: type) -> Reader:
     def read(value: Any) -> Any:
         if type(value) is not kind:
-            raise ValueError(f"{kind.__name__} is due, got {value!r}")
+            raise ValueError(f"{kind.__name__} is due, got {_shown(value)}")
         return value
 
     return read
+
+
+def _member(kind: type[enum.Enum]) -> Reader:
+    def read(value: Any) -> Any:
+        if isinstance(value, list | dict):  # the enum would write it into its error, which cannot be nested deeply
+            raise ValueError(f"{kind.__name__} is due, got {_shown(value)}")
+        return kind(value)
+
+    return read
+
+
+def _shown(value: Any) -> str:
+    """Show a value in an error: a scalar as it is, cut short, of anything else its type."""
+    return type(value).__name__ if isinstance(value, list | dict) else repr(value)[:SHOWN_MAX]
 
 
 _TEXT, _LIST, _OBJECT = _exactly(str), _exactly(list), _exactly(dict)

@@ -10,7 +10,7 @@ their rounding. The bounds make that safe: 28 significant digits each way is at 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import (
     ROUND_HALF_EVEN,
     Context,
@@ -22,6 +22,7 @@ from decimal import (
     Overflow,
 )
 from fractions import Fraction
+from functools import reduce
 
 from ditad.errors import Refusal
 
@@ -36,7 +37,12 @@ SIGNIFICANT_DIGITS_MAX = 28
 ABSOLUTE_BOUND = Decimal(10) ** 15
 DECIMALS_MAX = 18
 QUOTE_BOUND = Decimal(10) ** 18
+MARK_BOUND = Decimal(10) ** 8
+MARK_DECIMALS_MAX = 15
+"""A mark meets any quantity, so it has narrower bounds: sums of notionals must fit `EXACT` beside costs of 36 decimals."""
 TEXT_LENGTH_MAX = 64
+_WHOLE_TEXT = Context(prec=TEXT_LENGTH_MAX, traps=[Inexact])
+"""Holds every digit that a text may have, so that taking trailing zeros off never rounds."""
 AVERAGE_STEP = Decimal(1).scaleb(-18)
 COST_STEP = Decimal(1).scaleb(-36)
 """Costs of open positions are kept this fine, so that the shown 18 decimals never feel a rounding."""
@@ -77,11 +83,20 @@ def bounded(number: Decimal, field: str) -> Decimal:
         raise Refusal(f"{field}: out of bounds")
     if _exponent(number) >= -DECIMALS_MAX and len(number.as_tuple().digits) <= SIGNIFICANT_DIGITS_MAX:
         return number
+    if number.adjusted() < -DECIMALS_MAX:  # said first: what lies under a context's range would be normalized to 0
+        raise Refusal(f"{field}: more digits than money has")
     # Trailing zeros beyond the bounds carry nothing; any other digit there is more than money has.
-    short = number.normalize(DERIVED)
+    short = number.normalize(_WHOLE_TEXT)
     if _exponent(short) < -DECIMALS_MAX or len(short.as_tuple().digits) > SIGNIFICANT_DIGITS_MAX:
         raise Refusal(f"{field}: more digits than money has")
     return short
+
+
+def mark_bounded(number: Decimal, field: str) -> Decimal:
+    """Give a mark back if it is inside its own bounds; raise `Refusal` otherwise."""
+    if abs(number) >= MARK_BOUND or _exponent(number.normalize(DERIVED)) < -MARK_DECIMALS_MAX:
+        raise Refusal(f"{field}: no price is like that")
+    return number
 
 
 def _exponent(number: Decimal) -> int:
@@ -111,27 +126,22 @@ def number_of(value: object, field: str = "value") -> Decimal:
         raise ValueError(exc.reason) from None
 
 
+Operation = Callable[[Decimal, Decimal], Decimal]
+
+# The context's own methods: a call for each would cost as much again as the sum.
+add: Operation = EXACT.add
+"""Add two amounts without rounding."""
+
+sub: Operation = EXACT.subtract
+"""Subtract two amounts without rounding."""
+
+mul: Operation = EXACT.multiply
+"""Multiply two amounts without rounding."""
+
+
 def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
     """Add without rounding."""
-    total = ZERO
-    for number in numbers:
-        total = EXACT.add(total, number)
-    return total
-
-
-def add(left: Decimal, right: Decimal) -> Decimal:
-    """Add two amounts without rounding."""
-    return EXACT.add(left, right)
-
-
-def sub(left: Decimal, right: Decimal) -> Decimal:
-    """Subtract two amounts without rounding."""
-    return EXACT.subtract(left, right)
-
-
-def mul(left: Decimal, right: Decimal) -> Decimal:
-    """Multiply two amounts without rounding."""
-    return EXACT.multiply(left, right)
+    return reduce(add, numbers, ZERO)
 
 
 def ratio(numerator: Decimal, denominator: Decimal, step: Decimal = AVERAGE_STEP) -> Decimal:
@@ -155,10 +165,10 @@ def plain(number: Decimal) -> str:
     """Write a number in plain decimal notation: no exponent, no trailing zeros, no minus zero."""
     if not number:
         return "0"
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in {"-0", ""} else text
+    text = str(number)
+    if "E" in text:
+        text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def plain_or_none(number: Decimal | None) -> str | None:

@@ -19,6 +19,7 @@ def object_of(body: bytes) -> dict[str, Any]:
     """Read a JSON object; raises `Problem`."""
     try:
         value = json.loads(body, parse_float=str, parse_constant=_no_number)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text, and cannot be journaled
     except (ValueError, RecursionError) as exc:
         raise Problem(ErrorCode.BAD_REQUEST, f"the body is not JSON that can be read ({str(exc)[:80]})") from exc
     if not isinstance(value, dict):

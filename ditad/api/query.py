@@ -28,7 +28,10 @@ def moment_us(text: str) -> int:
     matched = _SECOND.fullmatch(text.upper())
     assert matched is not None, "what the first pattern takes has a second"
     head, fraction, zone = matched.groups()
-    moment = datetime.fromisoformat(head + zone.replace("Z", "+00:00")).astimezone(UTC) - EPOCH
+    try:
+        moment = datetime.fromisoformat(head + zone.replace("Z", "+00:00")).astimezone(UTC) - EPOCH
+    except OverflowError:  # a zone may lead out of the years there are
+        raise ValueError("a moment between the years 1 and 9999 UTC is due") from None
     micros = int((fraction or ".")[1:].ljust(6, "0")[:6])
     return (moment.days * 86_400 + moment.seconds) * 1_000_000 + micros
 

@@ -103,7 +103,8 @@ _GAP: Final = _object(
         "rows": {"type": ["integer", "null"]},
         "at": TIME_OR_NULL,
         "closed": _map(_object({"by": TEXT, "rows": COUNT, "at": TIME})),
-    }
+    },
+    {"beyond": _map(TIME)},
 )
 
 _SNAPSHOT: Final = _object(

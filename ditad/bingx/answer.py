@@ -15,6 +15,7 @@ from ditad.bingx.wire import decode_json
 from ditad.errors import Refusal, VenueError, VenueFatalError, VenueUnavailableError
 
 MESSAGE_LENGTH_MAX = 160
+CODE_LENGTH_MAX = 16
 LIMITED_S = 2.0
 BANNED_S = 180.0
 BAN_S_MAX = 900.0
@@ -98,7 +99,7 @@ def envelope(answered: Answered) -> tuple[str, str, object]:
     """Take the envelope apart; the code is int or text, and ``""`` where the body is none of the exchange's."""
     body = _object(answered)
     code = body.get("code")
-    known = isinstance(code, str | int) and not isinstance(code, bool)
+    known = isinstance(code, str | int) and not isinstance(code, bool) and len(str(code)) <= CODE_LENGTH_MAX
     message = body.get("msg")
     return (str(code) if known else "", message if isinstance(message, str) else "", body.get("data"))
 

@@ -46,13 +46,13 @@ class Budget:
 
     def told(self, remain: str | None, expire: str | None, now: float, now_ms: int) -> None:
         """Heed ``X-RateLimit-Requests-Remain`` and ``-Expire`` (ms, s since the epoch, or seconds from now: **?**)."""
-        if remain is None or not remain.strip().isdigit() or int(remain) > REMAIN_LOW:
+        if remain is None or not _is_count(remain) or int(remain) > REMAIN_LOW:
             return
         self.hold(_yield_s(expire, now_ms), now)
 
 
 def _yield_s(expire: str | None, now_ms: int) -> float:
-    if expire is None or not expire.strip().isdigit() or len(expire) > 16:
+    if expire is None or not _is_count(expire):
         return YIELD_S
     number = int(expire)
     if number > 10**11:
@@ -62,3 +62,9 @@ def _yield_s(expire: str | None, now_ms: int) -> float:
     else:
         seconds = float(number)
     return min(max(seconds, YIELD_S), YIELD_S_MAX)
+
+
+def _is_count(text: str) -> bool:
+    """Say whether a header holds a number; `int` would take other digits than ASCII ones, or refuse very many."""
+    digits = text.strip()
+    return digits.isascii() and digits.isdigit() and len(text) <= 16

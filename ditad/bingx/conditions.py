@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ditad.bingx.fields import object_of, optional_switch, text_of
+from ditad.bingx.fields import ms_of, object_of, optional_switch, text_of
 from ditad.bingx.rows import optionally_stated, rows_under, stated
 from ditad.errors import Refusal
 from ditad.events import Contract, LeveragePush
 
 PRECISION_MAX = 18
-PERMISSION_WITHDRAW = 5
+PERMISSIONS_WITHDRAW = frozenset({5, "5"})
 
 
 def hedge_mode(data: object) -> bool:
@@ -38,7 +38,10 @@ def fee_rates(data: object) -> tuple[Decimal, ...]:
     commission = object_of(data, "data").get("commission", data)
     rates = object_of(commission, "commission")
     names = ("takerCommissionRate", "makerCommissionRate")
-    return tuple(sorted({stated(rates.get(name), name) for name in names}))
+    found = tuple(sorted({stated(rates.get(name), name) for name in names}))
+    if not all(abs(rate) < 1 for rate in found):
+        raise Refusal(f"{names[0]}: a share is due")
+    return found
 
 
 def contracts(data: object) -> tuple[Contract, ...]:
@@ -81,10 +84,12 @@ def may_withdraw(data: object) -> bool | None:
         return switch
     permissions = data.get("permissions")
     if isinstance(permissions, list) and permissions:
-        return any(str(permission) == str(PERMISSION_WITHDRAW) for permission in permissions)
+        return any(
+            permission in PERMISSIONS_WITHDRAW for permission in permissions if isinstance(permission, str | int)
+        )
     return None
 
 
 def server_ms(data: object) -> int:
     """Read the exchange's clock in ms."""
-    return int(stated(object_of(data, "data").get("serverTime"), "serverTime"))
+    return ms_of(int(stated(object_of(data, "data").get("serverTime"), "serverTime")), "serverTime")

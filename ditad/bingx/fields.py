@@ -103,4 +103,4 @@ def optional_switch(value: object) -> bool | None:
     """Read a switch that comes as a bool or as its name in text; anything else was not stated."""
     if isinstance(value, bool):
         return value
-    return {"true": True, "false": False}.get(str(value).lower())
+    return {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None

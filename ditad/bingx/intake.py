@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ditad.bingx import normalize, push, wire
+from ditad.bingx.fields import described
 from ditad.errors import Refusal
 from ditad.events import AccountPush, LeveragePush, Mark, OrderPush, PushRejected
 
@@ -31,7 +32,7 @@ def rejected(source: str, refusal: Refusal, data: bytes | str, size_max: int) ->
     """Say why something was not applied, with the beginning of it."""
     return PushRejected(
         source=source,
-        reason=refusal.reason[:REASON_LENGTH_MAX],
+        reason=wire.veiled(refusal.reason)[:REASON_LENGTH_MAX],
         money=refusal.money,
         excerpt=wire.excerpt(data, size_max),
     )
@@ -75,9 +76,12 @@ def _market_frame(frame: wire.Ping | wire.Frame) -> Intake:
 
 
 def _ack(frame: wire.Frame) -> Intake:
-    if str(frame.body["code"]) != "0":
-        message = str(frame.body.get("msg"))[:80]
-        raise Refusal(f"the exchange answered code {str(frame.body['code'])[:16]}: {message}", money=False)
+    code = frame.body["code"]
+    if not isinstance(code, str | int):  # never written out: what is nested deeply enough has no text
+        raise Refusal("code: text or a number is due", money=False)
+    if str(code) != "0":
+        message = (described(frame.body.get("msg")) or "")[:80]
+        raise Refusal(f"the exchange answered code {str(code)[:16]}: {message}", money=False)
     return Intake(counted="ack")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ditad.bingx.fields import described, id_of, ms_of, object_of, objects_of, optional_id, optional_ms, text_of
 from ditad.errors import Refusal
-from ditad.money import decimal_of, optional_decimal
+from ditad.money import decimal_of, mark_bounded, optional_decimal
 
 ORDER_NAMES = frozenset({"TRADE_UPDATE", "ORDER_TRADE_UPDATE"})
 CONFIG_NAMES = frozenset({"SNAPSHOT", "ACCOUNT_CONFIG_UPDATE"})
@@ -146,7 +146,7 @@ def read_mark(body: dict[str, Any]) -> MarkFrame:
     """Read a mark price push; raises `Refusal` (no money hangs on it)."""
     try:
         data = object_of(body.get("data"), "data")
-        price = _price(data.get("p"), "data.p")
+        price = mark_bounded(_price(data.get("p"), "data.p"), "data.p")
         return MarkFrame(s=text_of(data.get("s"), "data.s"), p=price, E=ms_of(data.get("E"), "data.E"))
     except Refusal as refusal:
         raise Refusal(refusal.reason, money=False) from refusal

@@ -25,7 +25,7 @@ from ditad.bingx.normalize import bounded_quote, paid, position_side_of, side_of
 from ditad.bingx.wire import NumberText
 from ditad.errors import Refusal
 from ditad.events import BalanceRow, FillRow, IncomeRow, OrderRow, PositionRow, PositionSide
-from ditad.money import DERIVED, decimal_of, optional_decimal
+from ditad.money import DERIVED, decimal_of, mark_bounded, optional_decimal
 
 ROWS_MAX = 10_000
 FORCED_KINDS = ("LIQUIDATION", "ADL")
@@ -65,6 +65,8 @@ def optionally_stated(value: object, field: str) -> Decimal | None:
 
 def _without_artefact(value: object) -> object:
     if not isinstance(value, str) or len(value) <= _DECIMALS_PLAUSIBLE or len(value) > 64:
+        return value
+    if not value.isascii() or "_" in value:  # `Decimal` would read it, `decimal_of` refuses it
         return value
     try:
         number = Decimal(value)
@@ -120,13 +122,14 @@ def _position_row(row: dict[str, Any]) -> PositionRow:
     said = position_side_of(text_of(row.get("positionSide"), "positionSide"), "positionSide")
     short = said is PositionSide.SHORT or amount < 0
     entry = optionally_stated(_first(row, "avgPrice", "entryPrice"), "avgPrice")
+    mark = optionally_stated(row.get("markPrice"), "markPrice")
     bounded_quote(abs(amount), entry, "positionAmt * avgPrice")
     return PositionRow(
         symbol=text_of(row.get("symbol"), "symbol"),
         side=PositionSide.SHORT if short else PositionSide.LONG,
         quantity=abs(amount),
         entry_price=entry or None,
-        mark_price=optionally_stated(row.get("markPrice"), "markPrice") or None,
+        mark_price=mark_bounded(mark, "markPrice") if mark else None,
         unrealized_pnl=optionally_stated(row.get("unrealizedProfit"), "unrealizedProfit"),
         leverage=optionally_stated(row.get("leverage"), "leverage") or None,
         initial_margin=optionally_stated(_first(row, "initialMargin", "margin"), "initialMargin"),

@@ -127,7 +127,12 @@ def excerpt(data: bytes | str, size_max: int) -> str:
     except Refusal:
         head = data[:32] if isinstance(data, bytes) else b""
         return f"{len(data)} bytes, {head.hex()}…"
-    return _SECRET.sub("…", text[: 16 * EXCERPT_LENGTH_MAX])[:EXCERPT_LENGTH_MAX]
+    return veiled(text[: 16 * EXCERPT_LENGTH_MAX])[:EXCERPT_LENGTH_MAX]
+
+
+def veiled(text: str) -> str:
+    """Take out of a text what could be a key."""
+    return _SECRET.sub("…", text)
 
 
 def _json_pong(body: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ def moment(text: str, now: datetime) -> str:
             meant = now - timedelta(**{_UNITS[found[2]]: int(found[1])})
         else:
             meant = datetime.fromisoformat(text.strip())
+        utc = meant.replace(tzinfo=UTC) if meant.tzinfo is None else meant.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
         raise UsageError(f"--since: {text!r} is no moment: write 10m, 2h, 3d, or 2026-01-31T12:00:00Z") from exc
-    utc = meant.replace(tzinfo=UTC) if meant.tzinfo is None else meant.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -12,6 +12,8 @@ from typing import Final
 from ditad.errors import JournalDamagedError, JournalError
 
 DAMAGE_ADVICE: Final = "stop the daemon, keep a copy of the file, and restore the last `ditad backup` or ask for help"
+FULL_NAMES: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
+"""The second is what SQLite says at a start where it finds no room for the index of its log."""
 FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -22,7 +24,7 @@ def explain(path: str, exc: sqlite3.Error | OSError) -> JournalError:
             return _full(path)
         return JournalError(f"{path} cannot be used ({exc.strerror or exc}): check the state folder and its disk")
     name = getattr(exc, "sqlite_errorname", "") or ""
-    if name == "SQLITE_FULL":
+    if name in FULL_NAMES:
         return _full(path)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(path, str(exc))

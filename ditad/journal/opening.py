@@ -80,6 +80,10 @@ def open_for_reading(path: Path, account: str) -> sqlite3.Connection:
         connection = connect_read_only(path)
         _check_version(path, connection)
         _check_owner(path, connection, account)
+    except UnicodeDecodeError as exc:  # SQLite's own message quotes what is damaged
+        if connection is not None:
+            connection.close()
+        raise damaged(str(path), "its tables are not described in UTF-8") from exc
     except (sqlite3.Error, JournalError) as exc:
         if connection is not None:
             connection.close()

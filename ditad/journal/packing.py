@@ -89,13 +89,13 @@ def pack(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def unpack(data: bytes) -> bytes:
+def unpack(data: object) -> bytes:
     """Give back what was packed.
 
     Raises `JournalDamagedError` where the checksum does not hold and `JournalTooNewError` for a dictionary that this
     version does not have.
     """
-    if len(data) < _HEAD_LENGTH or not data[1] & _FDICT:
+    if not isinstance(data, bytes) or len(data) < _HEAD_LENGTH or not data[1] & _FDICT:
         raise damaged(JOURNAL, "a packed value has no head")
     dictionary = _BY_CHECKSUM.get(int.from_bytes(data[2:_HEAD_LENGTH]))
     if dictionary is None:

@@ -41,7 +41,11 @@ def last_n(ask: Ask) -> int:
 def derived_through(ask: Ask) -> tuple[int, int]:
     """Give up to which event, and up to which `seq`, what folding led to is stored."""
     rows = ask("SELECT through_n, last_seq FROM commits ORDER BY through_n DESC LIMIT 1")
-    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+    if not rows:
+        return (0, 0)
+    if not all(isinstance(number, int) for number in rows[0]):
+        raise damaged("the journal", "its last commit says no numbers")
+    return rows[0][0], rows[0][1]
 
 
 def events(ask: Ask, from_n: int, to_n: int | None) -> Iterator[Event]:
@@ -73,8 +77,8 @@ def n_at(ask: Ask, at_us: int) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         heard = ask("SELECT at_us FROM events WHERE n = ?", middle)
-        if not heard:
-            raise damaged("the journal", f"event {middle} is missing")
+        if not heard or not isinstance(heard[0][0], int):
+            raise damaged("the journal", f"event {middle} is missing, or its time")
         low, high = (middle, high) if heard[0][0] <= at_us else (low, middle - 1)
     return low
 
@@ -154,6 +158,8 @@ def commits(ask: Ask, after_n: int) -> Iterator[Commit]:
             PAGE_ROWS,
         )
         for n, seq, fold_version, digest, sums in page:
+            if not isinstance(n, int) or not isinstance(seq, int):
+                raise damaged("the journal", f"the commit behind event {through_n} says no numbers")
             yield Commit(
                 first_n=through_n + 1,
                 last_n=n,

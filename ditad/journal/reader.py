@@ -74,7 +74,7 @@ class Reader:
     @property
     def sealed(self) -> bool:
         """Whether the daemon ended in order and has not written since."""
-        return queries.meta(self._ask)["sealed"] != ""
+        return queries.meta(self._ask).get("sealed") != ""
 
     def events(self, from_n: int = 1, to_n: int | None = None) -> Iterator[Event]:
         """Give the events of these numbers, both included; `to_n` of `None` is the end."""

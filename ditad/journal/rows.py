@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from ditad import codec
 from ditad.errors import JournalTooNewError
@@ -116,9 +116,11 @@ def event_row(event: Event, raw_n: int | None) -> EventRow:
     )
 
 
-def event_of(row: EventRow) -> Event:
+def event_of(row: tuple[Any, ...]) -> Event:
     """Read an event back; raises `JournalDamagedError` or `JournalTooNewError` naming its number."""
     n, at_us, quiet_us, kind, body, _ = row
+    if not isinstance(at_us, int) or not isinstance(quiet_us, int | None):
+        raise damaged("the journal", f"event {n} has no time")
     known = KINDS.get(kind)
     if known is None:
         raise JournalTooNewError(
@@ -146,6 +148,8 @@ def raw_of(row: RawRow) -> Raw:
 def record_of(row: RecordRow) -> StoredRecord:
     """Read a stored record back."""
     seq, n, kind, at_us, key, superseded_by, line = row
+    if kind not in set(RecordType):
+        raise damaged("the journal", f"record {seq} is of no kind that there is")
     return StoredRecord(
         seq=seq,
         n=n,
