@@ -19,8 +19,8 @@ from ditad.projection import Projection
 from ditad.records import Record, RecordType
 from ditad.state import FOLD_VERSION
 
-PAGE_RECORDS_MAX = 256
-"""Records that travel between the threads at once."""
+PAGE_RECORDS_MAX = 32
+"""Records that travel between the threads at once: few, for whoever reads takes a long wait for one for the end."""
 
 
 def folded_again(reader: Reader, account: str, checkpoint: Checkpoint | None) -> Iterator[Record]:

@@ -78,6 +78,7 @@ def break_now(journal: Journal, at: str) -> None:
         ("COMMIT", "SQLITE_IOERR_FSYNC", "the disk failed under"),
         ("BEGIN", "SQLITE_BUSY", "is locked by another program"),
         ("COMMIT", "SQLITE_FULL", "the disk is full"),
+        ("BEGIN", "SQLITE_IOERR_SHMSIZE", "the disk is full"),
         ("INSERT INTO commits", "SQLITE_IOERR_WRITE", "the disk failed under"),
         ("COMMIT", "SQLITE_CORRUPT", "is damaged"),
         ("BEGIN", "SQLITE_READONLY_DBMOVED", "cannot be opened or written"),
