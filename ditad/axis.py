@@ -13,9 +13,21 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ditad.events import FillRow
-from ditad.laying import Laid, Segment, Terms, boundary, lay, on_grid, quote_of, resolution, starts, stated_bounds
+from ditad.laying import (
+    Laid,
+    Segment,
+    Terms,
+    boundary,
+    lay,
+    on_grid,
+    opened,
+    quote_of,
+    resolution,
+    starts,
+    stated_bounds,
+)
 from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
-from ditad.orders import Order, Piece, Reading, Timed
+from ditad.orders import Order, Piece, Reading, Timed, Unkept
 
 COMMISSION_STEP = Decimal("0.00000001")
 """Commissions are cut to eight decimals (bingx.md §4, `o.n`)."""
@@ -93,7 +105,10 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     """Work out the pieces, with rows laid in one way."""
     segments, problem, tick = laid.segments, laid.problem, terms.tick
     by_end = {segment.z1: segment for segment in segments}
+    kept_from, *unkept = opened(order, terms)
     readings = {reading.z: reading for reading in order.readings}
+    if order.unkept is not None and kept_from not in readings:
+        readings[kept_from] = _unkept_reading(order.unkept)
     begun = starts(order)
     pieces: list[Piece] = []
     missing: list[str] = []
@@ -101,7 +116,8 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     proofs: set[str] = set()
 
     def stated_at(z: Decimal) -> _Quote | None:
-        return _stated_quote(readings.get(z), terms) or _quote_before(begun.get(z), terms)
+        told = _stated_quote(readings.get(z), terms) or _quote_before(begun.get(z), terms)
+        return _Quote(*unkept) if told is None and kept_from and z == kept_from else told
 
     def span(z0: Decimal, z1: Decimal, before: _Quote | None, *, inner: bool) -> _Span:
         segment = by_end.get(z1)
@@ -133,7 +149,7 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
         piece, proven, contradiction = _piece(here, price, terms)
         problems.extend([contradiction] if contradiction else [])
         proofs.update([proven] if proven is not None else [])
-        if piece.fee is None or piece.realized_pnl is None:
+        if right > kept_from and (piece.fee is None or piece.realized_pnl is None):
             missing.append(f"fee or profit of ({plain(piece.z0)}, {plain(right)}] not told")
         pieces.append(_witnessed(order, piece))
         quote = _after(here, piece)
@@ -170,7 +186,7 @@ def _untold(order: Order, left: Decimal, *, laid: bool, contradicted: bool, miss
         untold.append(f"({plain(left)}, {plain(order.known)}] not told")
     if order.unplaced is not None and order.executed is None:
         untold.append("a frame without its cumulative quantity")
-    if order.rows and not laid and not contradicted and (missing or untold or rows_exceed(order)):
+    if not contradicted and (rows_exceed(order) or (order.rows and not laid and (missing or untold))):
         untold.append("what was executed in all is not known" if order.executed is None else "rows do not add up")
     return untold
 
@@ -184,11 +200,32 @@ def rows_exceed(order: Order) -> bool:
 
 
 def _bounds(order: Order, segments: Sequence[Segment]) -> list[Decimal]:
-    """Give all known boundaries beyond the opening; where rows are laid, they know them all."""
-    if segments:
-        return [segment.z1 for segment in segments]
+    """Give all known boundaries beyond the opening; where rows are laid, they know them all from where they begin."""
     found = stated_bounds(order) | {reading.z for reading in order.readings}
-    return sorted(boundary(z) for z in found if z > order.opening)
+    laid = {segment.z1 for segment in segments}
+    if order.unkept is not None:
+        laid.add(order.unkept.quantity)
+        found = {z for z in found if not segments or z < order.unkept.quantity}
+    elif segments:
+        found = {z for z in found if z > segments[-1].z1}
+    return sorted({boundary(z) for z in found | laid if z > order.opening})
+
+
+def _unkept_reading(unkept: Unkept) -> Reading:
+    """Make of what an order report says of the part that is kept no more what a frame would: a boundary and a time."""
+    return Reading(
+        z=unkept.quantity,
+        average_price=None,
+        fee=None,
+        fee_asset=None,
+        realized_pnl=None,
+        last_quantity=None,
+        last_price=None,
+        at_ms=unkept.at_ms,
+        timed=Timed.LATER,
+        trade_id=None,
+        sources=("order",),
+    )
 
 
 # ---- the money of a piece ---------------------------------------------------------------------------------------------

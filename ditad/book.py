@@ -13,9 +13,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from ditad.events import PositionSide
-from ditad.money import DERIVED, ZERO, add, mul, ratio, share, sub
+from ditad.money import DERIVED, EXACT, ZERO, add, exact_sum, mul, ratio, share, sub
 
 PROFIT_STEP = Decimal("0.00000001")
 """Stated profits carry eight decimals."""
@@ -103,14 +104,15 @@ class Position:
         What `collapse` has put into the base stays there: of a fill that replaces such a one, only what goes beyond
         it is added.
         """
-        earliest, through = self._take_out(list(removed))
+        gone = list(removed)
+        earliest, through = self._take_out(gone)
         for fill in added:
             beyond = _beyond(fill, through.get(fill.order_id))
             if beyond is not None:
                 place = _place(self.fills, beyond)
                 self.fills.insert(place, beyond)
                 earliest = min(earliest, place)
-        self._refold(earliest)
+        self._refold(_moment_start(self.fills, earliest) if gone else _joined_moment_start(self.fills, earliest))
 
     def _take_out(self, removed: list[BookFill]) -> tuple[int, dict[str, Decimal]]:
         """Remove fills; gives where the earliest of them stood, and per order how far a removed one was collapsed."""
@@ -130,8 +132,7 @@ class Position:
         return min(earliest, len(kept)), _collapsed_through(gone.values())
 
     def _refold(self, start: int) -> None:
-        """Fold from `start` on, after backing up to where its moment (ties, whole seconds) begins."""
-        start = _moment_start(self.fills, start)
+        """Fold from `start` on, which is where a moment (ties, whole seconds) begins."""
         run = self.runs[start - 1] if start > 0 else self.base
         if run.waiting:  # a close waited for an open that may only now be in its place: from the start
             start, run = 0, self.base
@@ -220,6 +221,13 @@ def _moment_start(fills: list[BookFill], index: int) -> int:
     while start > 0 and moment(fills[start - 1]):
         start -= 1
     return start
+
+
+def _joined_moment_start(fills: list[BookFill], index: int) -> int:
+    """As `_moment_start` where nothing was taken out: a moment that the fill does not belong to stands as it is."""
+    if index == 0 or index == len(fills) or fills[index - 1].at_ms // 1_000 != fills[index].at_ms // 1_000:
+        return index
+    return _moment_start(fills, index)
 
 
 def _moment_of(fills: list[BookFill], index: int) -> Callable[[BookFill], bool]:
@@ -319,7 +327,7 @@ def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> 
     if side is PositionSide.BOTH:
         return _step_signed(run, fill, tick)
     if fill.buy == (side is PositionSide.LONG):
-        return _compare(_open(run, fill.quantity, fill.quote, fill.quote_slack, 1), run, fill)
+        return _open(run, fill.quantity, fill.quote, fill.quote_slack, 1, **_compared(run, fill, run.realized))
     if fill.quantity > run.quantity:
         return replace(run, waiting=add(run.waiting, fill.quantity))
     long = side is PositionSide.LONG
@@ -329,32 +337,55 @@ def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> 
 def _step_signed(run: Run, fill: BookFill, tick: Decimal | None) -> Run:
     sign = 1 if fill.buy else -1
     if not run.quantity or (run.quantity > 0) == fill.buy:
-        return _compare(_open(run, fill.quantity, fill.quote, fill.quote_slack, sign), run, fill)
+        return _open(run, fill.quantity, fill.quote, fill.quote_slack, sign, **_compared(run, fill, run.realized))
     held = abs(run.quantity)
     long = run.quantity > 0
     if fill.quantity <= held:
         return _close(run, fill, fill.quantity, fill.quote, tick, long=long)
     rest = sub(fill.quantity, held)
-    closing = share(fill.quote, held, fill.quantity)
+    closing, slack = share(fill.quote, held, fill.quantity), ZERO
     uncertain = False
     if not fill.single:
         if fill.stated_pnl is None or run.uncertain:
             uncertain = True
-        else:  # the stated profit fixes the closing price: rp = (exit − entry)·qty with the side's sign
-            closing = add(run.cost, fill.stated_pnl) if long else sub(run.cost, fill.stated_pnl)
+        else:
+            closing, slack = _crossed(run, fill.stated_pnl, fill.quantity, tick)
             fill = replace(fill, compared=False)  # its own profit is the stated one: that compares nothing
     closed = _close(run, fill, held, closing, tick, long=long)
-    opened = _open(closed, rest, DERIVED.subtract(fill.quote, closing), fill.quote_slack, sign)
+    opened = _open(closed, rest, DERIVED.subtract(fill.quote, closing), add(fill.quote_slack, slack), sign)
     return replace(opened, uncertain=uncertain)
 
 
-def _open(run: Run, quantity: Decimal, quote: Decimal, slack: Decimal, sign: int) -> Run:
-    return replace(
-        run,
-        quantity=add(run.quantity, quantity if sign > 0 else -quantity),
-        cost=DERIVED.add(run.cost, quote),
-        cost_slack=DERIVED.add(run.cost_slack, slack),
-    )
+def _crossed(run: Run, stated_pnl: Decimal, quantity: Decimal, tick: Decimal | None) -> tuple[Decimal, Decimal]:
+    """Give what a whole position was closed for, and its slack: the stated profit fixes it, rp = (exit − entry)·qty.
+
+    Whether the entry was rounded for it is told by the grid: quantities and prices have steps, and so have quotes.
+    """
+    held = abs(run.quantity)
+    cost = run.cost
+    entry = run.entry_price
+    costs = [cost]
+    if tick is not None and entry is not None:
+        costs.append(mul(mul(DERIVED.divide(entry, tick).to_integral_value(), tick), held))
+    quotes = [add(cost, stated_pnl) if run.quantity > 0 else sub(cost, stated_pnl) for cost in costs]
+    if tick is None or run.cost_slack:
+        return quotes[0], exact_sum(abs(sub(quote, quotes[0])) for quote in quotes)
+    lot = Decimal(1).scaleb(min(int(size.normalize(EXACT).as_tuple().exponent) for size in (held, quantity)))
+    step = mul(lot, tick)
+    snapped = [mul(DERIVED.divide(quote, step).to_integral_value(), step) for quote in quotes]
+    fitting = {at for quote, at in zip(quotes, snapped, strict=True) if abs(sub(at, quote)) <= PROFIT_STEP}
+    if len(fitting) == 1:
+        return fitting.pop(), ZERO
+    return quotes[0], exact_sum(abs(sub(quote, quotes[0])) for quote in quotes)
+
+
+def _open(run: Run, quantity: Decimal, quote: Decimal, slack: Decimal, sign: int, **compared: Any) -> Run:
+    changes: dict[str, Any] = {
+        "quantity": add(run.quantity, quantity if sign > 0 else -quantity),
+        "cost": DERIVED.add(run.cost, quote),
+        "cost_slack": DERIVED.add(run.cost_slack, slack),
+    }
+    return replace(run, **changes, **compared)
 
 
 def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: Decimal | None, *, long: bool) -> Run:
@@ -364,23 +395,25 @@ def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: De
     slack = run.cost_slack if flat else share(run.cost_slack, quantity, held)
     profit = DERIVED.subtract(quote, cost) if long else DERIVED.subtract(cost, quote)
     left = sub(held, quantity)
-    after = replace(
-        run,
-        quantity=left if run.quantity > 0 else -left,
-        cost=ZERO if flat else DERIVED.subtract(run.cost, cost),
-        cost_slack=ZERO if flat else DERIVED.subtract(run.cost_slack, slack),
-        realized=DERIVED.add(run.realized, profit),
-        realized_slack=DERIVED.add(run.realized_slack, DERIVED.add(slack, fill.quote_slack)),
-        closed_trades=run.closed_trades + (1 if flat else 0),
-        uncertain=False if flat else run.uncertain,
-    )
+    realized = DERIVED.add(run.realized, profit)
+    changes: dict[str, Any] = {
+        "quantity": left if run.quantity > 0 else -left,
+        "cost": ZERO if flat else DERIVED.subtract(run.cost, cost),
+        "cost_slack": ZERO if flat else DERIVED.subtract(run.cost_slack, slack),
+        "realized": realized,
+        "realized_slack": DERIVED.add(run.realized_slack, DERIVED.add(slack, fill.quote_slack)),
+        "closed_trades": run.closed_trades + (1 if flat else 0),
+        "uncertain": False if flat else run.uncertain,
+    }
     if not _is_compared(run, fill):
-        return after
+        return replace(run, **changes)
     half_ticks = mul(quantity, mul(tick, Decimal("0.5"))) if tick is not None else ZERO
     votes = slack <= PROFIT_STEP and fill.quote_slack <= PROFIT_STEP  # what is known coarser tells neither
     exact, rounded = _vote(run, fill, quantity, quote, profit, tick, long=long) if votes else (0, 0)
     return replace(
-        _compare(after, run, fill),
+        run,
+        **changes,
+        **_compared(run, fill, realized),
         closes=run.closes + 1,
         closed_ticks=add(run.closed_ticks, half_ticks),
         votes_exact=run.votes_exact + exact,
@@ -392,17 +425,16 @@ def _is_compared(before: Run, fill: BookFill) -> bool:
     return fill.stated_pnl is not None and fill.compared and not before.uncertain
 
 
-def _compare(after: Run, before: Run, fill: BookFill) -> Run:
+def _compared(before: Run, fill: BookFill, realized: Decimal) -> dict[str, Any]:
     """Count a fill into both sums that R2 compares, if its stated profit is known and is a fill's."""
     if not _is_compared(before, fill):
-        return after
+        return {}
     assert fill.stated_pnl is not None, "only a stated profit is compared"
-    own = DERIVED.subtract(after.realized, before.realized)
-    return replace(
-        after,
-        realized_compared=DERIVED.add(before.realized_compared, own),
-        stated_compared=add(before.stated_compared, fill.stated_pnl),
-    )
+    own = DERIVED.subtract(realized, before.realized)
+    return {
+        "realized_compared": DERIVED.add(before.realized_compared, own),
+        "stated_compared": add(before.stated_compared, fill.stated_pnl),
+    }
 
 
 def _vote(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from decimal import Decimal
 
-from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow
+from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow, Question
 from ditad.fills import witness_fees
 from ditad.incomes import (
     WITNESSES,
@@ -23,11 +23,13 @@ from ditad.incomes import (
     hear_row,
     kind_of,
     prove,
+    tell,
+    untold_group,
 )
 from ditad.money import ZERO, add, exact_sum, mul, plain_or_none, sub
 from ditad.records import RecordType, rfc3339_ms
 from ditad.settle import Standing, balance
-from ditad.state import UnknownAmount
+from ditad.state import UnknownAmount, Untold
 from ditad.turn import Turn, baseline_second_ms, capital_raw, tolerance
 
 AMBIGUOUS_TRIED_MAX = 10
@@ -67,7 +69,9 @@ def fold_account_incomes(turn: Turn, push: AccountPush) -> None:
             provisional=True,
             sources=("push",),
         )
-        _apply(turn, hear_push(turn.state.incomes, fact))
+        if amount is None and fact.key not in turn.state.incomes.heard:
+            turn.state.untold[fact.key] = _untold(turn, line, push.event_ms)
+        apply(turn, hear_push(turn.state.incomes, fact))
 
 
 def _funding_amount(turn: Turn, line: BalanceLine) -> Decimal | None:
@@ -81,6 +85,62 @@ def _funding_amount(turn: Turn, line: BalanceLine) -> Decimal | None:
     if line.change and (moved is None or moved == line.change):
         return line.change
     return moved
+
+
+def _untold(turn: Turn, line: BalanceLine, event_ms: int) -> Untold:
+    """Remember what an untold amount lies between: the statement before it and its own."""
+    state = turn.state
+    before = state.stated.wallet
+    if before is None or before.event_ms > event_ms:
+        return Untold(moved=None, agreed=False, heard_us=turn.event.at_us)
+    stand = balance(state.wallet_twins, capital_raw(state), tolerance(turn), turn.event.at_us)
+    return Untold(
+        moved=sub(line.wallet, before.value), agreed=stand.standing is Standing.SETTLED, heard_us=turn.event.at_us
+    )
+
+
+def derive_funding(turn: Turn) -> None:
+    """Where the exchange keeps no income, take what a settlement paid from the nearest agreed statements.
+
+    Only if it is all that is unknown, nothing is in flight and everything else was asked about since. The statement
+    before it equalled K, or does now: else something else is missing too, and that is not funding.
+    """
+    state = turn.state
+    if not state.untold:
+        return
+    state.untold = {key: untold for key, untold in state.untold.items() if key in state.unknown}
+    if state.coverage.income_available or not state.untold or not _only_funding_lacks(turn):
+        return
+    group = untold_group(state.incomes, state.untold.keys())
+    assert state.stated.wallet is not None, "a baseline states the wallet"
+    paid = sub(capital_raw(state), state.stated.wallet.value)
+    first, *later = state.untold.items()
+    moves = [untold.moved for _, untold in later if untold.moved is not None]
+    if group is None or len(moves) < len(later):
+        return
+    beyond = add(paid, exact_sum(moves))  # what later pushes of the settlement paid was seen in their own movement
+    if first[1].agreed or (first[1].moved is not None and beyond == -first[1].moved):
+        amounts = {key: -move for (key, _), move in zip(later, moves, strict=True)}
+        apply(turn, tell(group, {first[0]: beyond, **amounts}))
+
+
+def _only_funding_lacks(turn: Turn) -> bool:
+    """Say whether K and E agree in all but funding that nobody told, with nothing in flight and nothing unasked."""
+    state, now = turn.state, turn.event.at_us
+    asked = [Question.BALANCE, Question.POSITIONS, *([Question.FILLS] if state.coverage.fills_available else [])]
+    since = max(untold.heard_us for untold in state.untold.values())
+    quantities = (
+        (state.positions[key].run.quantity if key in state.positions else ZERO, twins.statements[-1].value)
+        for key, twins in state.quantity_twins.items()
+    )
+    return (
+        state.unknown.keys() == state.untold.keys()
+        and state.coverage.is_answered()
+        and not state.incomplete
+        and all(state.answered_us.get(question.value, 0) > since for question in asked)
+        and not any(fact.deadline_us > now for fact in state.wallet_twins.facts)
+        and all(held == stated for held, stated in quantities)
+    )
 
 
 def fold_income_report(turn: Turn, report: IncomeReport) -> None:
@@ -115,7 +175,7 @@ def _hear_income_row(turn: Turn, row: IncomeRow) -> None:
         turn.state.incomes.heard[f"tran:{row.tran_id}"] = row.at_ms
         turn.state.witnesses.setdefault(f"{row.symbol}|{row.at_ms // 1_000}", []).append(-row.amount)
         return
-    _apply(turn, hear_row(turn.state.incomes, row))
+    apply(turn, hear_row(turn.state.incomes, row))
 
 
 def _is_ambiguous(turn: Turn, row: IncomeRow) -> bool:
@@ -155,20 +215,20 @@ def prove_funding(turn: Turn) -> None:
     for group, more in contested(state.incomes):
         missing = sub(state.stated.wallet.value, capital_raw(state))
         if abs(missing) > slack and abs(add(missing, more)) <= slack:
-            _apply(turn, prove(group))
+            apply(turn, prove(group))
 
 
-def close_funding(turn: Turn, through_ms: int) -> None:
+def close_funding(turn: Turn, through_ms: int, kept_from_ms: int) -> None:
     """Close the settlements whose rows must all have come; what pushes told differently becomes a divergence."""
-    for change in close_groups(turn.state.incomes, through_ms):
-        _apply(turn, change)
+    for change in close_groups(turn.state.incomes, through_ms, kept_from_ms):
+        apply(turn, change)
         if change.difference is not None:
             group, amount = change.difference
             turn.state.funding_differences[f"funding:{group.asset}:{group.last_ms()}"] = amount
             turn.changed = True
 
 
-def _apply(turn: Turn, change: Change) -> None:
+def apply(turn: Turn, change: Change) -> None:
     """Let K follow a change of income facts."""
     state = turn.state
     if not change.removed and not change.added:
@@ -178,6 +238,7 @@ def _apply(turn: Turn, change: Change) -> None:
     for fact in change.removed:
         _book(turn, fact, -1)
         state.unknown.pop(fact.key, None)
+        state.derived.pop(fact.key, None)
         number = state.income_numbers.pop(fact.key, None)
         replaced += [] if number is None else [number]
         replaced += turn.withdraw(RecordType.INCOME, fact.key)
@@ -187,6 +248,8 @@ def _apply(turn: Turn, change: Change) -> None:
             state.unknown[fact.key] = UnknownAmount(
                 kind=fact.kind.value, order_id=None, z0=None, z1=None, at_ms=fact.at_ms
             )
+        if fact.derived:
+            state.derived[fact.key] = f"funding:{fact.asset}:{fact.at_ms}"
         _publish_income(turn, fact, tuple(sorted(set(replaced))))
     turn.move_wallet(sub(capital_raw(state), before))
 
@@ -217,6 +280,8 @@ def _publish_income(turn: Turn, fact: IncomeFact, replaces: tuple[int, ...]) -> 
         "sources": list(fact.sources),
         "provisional": fact.provisional,
     }
+    if fact.derived:
+        body["derived"] = True
     if replaces:
         body["replaces"] = list(replaces)
     turn.draft(

@@ -3,7 +3,8 @@
 What enters: losses and returns of the stream, refusals, completed questions and their spans. What leaves: the open
 gaps and `covered_through`. What holds: only a completed question moves a watermark, an empty answer too; a gap closes
 provisionally when a balance and positions report equals K with nothing in flight, and for good when the watermark of
-each of its kinds has passed it. (account.md §7) All times are the exchange's, in milliseconds.
+each of its kinds has passed it; where an answer no longer reached back to its kind's watermark it ends unclosable, and
+`covered_through` stays before it until a new baseline. (account.md §7) All times are the exchange's, in milliseconds.
 """
 
 from __future__ import annotations
@@ -19,9 +20,17 @@ CAUSES_MAX = 16
 GAPS_MAX = 64
 """At most this many gaps are open at once; further causes are added to the newest."""
 
+DAY_MS = 86_400_000
+
+KEPT_MS = {FactKind.FILLS: 30 * DAY_MS, FactKind.INCOME: 90 * DAY_MS}
+"""How long the exchange keeps what it can be asked for (bingx.md §5: `allFillOrders`, `user/income`)."""
+
+KEPT_MARGIN_MS = 3_600_000
+"""A question that begins up to this much after the end of what is kept asked for all of it: the border keeps away."""
+
 
 class GapState(StrEnum):
-    """A gap's life. `UNCLOSABLE` lies beyond what the exchange keeps."""
+    """A gap's life. `UNCLOSABLE`: asked about to the end, and part of it lies beyond what the exchange keeps."""
 
     OPEN = "open"
     PROVISIONAL = "provisional"
@@ -40,7 +49,11 @@ class Closing:
 
 @dataclass(slots=True, kw_only=True)
 class Gap:
-    """A span in which facts of some kinds may have been missed; `to_ms` is `None` while it lasts."""
+    """A span in which facts of some kinds may have been missed; `to_ms` is `None` while it lasts.
+
+    `beyond` says, by kind, before which moment the exchange keeps nothing any more: what lies in the gap before it no
+    question can tell. `balanced`: a balance and positions report asked after its end equalled K.
+    """
 
     id: str
     kinds: list[FactKind]
@@ -53,6 +66,13 @@ class Gap:
     rows: int = 0
     at_us: int | None = None
     closed: dict[str, Closing] = field(default_factory=dict)
+    beyond: dict[str, int] = field(default_factory=dict)
+    balanced: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Say whether facts may be missing here with nothing that proves the contrary."""
+        return self.state is GapState.OPEN or (self.state is GapState.UNCLOSABLE and not self.balanced)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +97,15 @@ class Coverage:
 
     def is_open(self) -> bool:
         """Say whether facts may be missing with nothing that proves the contrary."""
-        return any(gap.state is GapState.OPEN for gap in self.gaps)
+        return any(gap.open for gap in self.gaps)
+
+    def is_answered(self) -> bool:
+        """Say whether all that is answered at all was asked about in every open gap; only a balance report lacks then."""
+        return all(
+            gap.to_ms is not None and all(kind.value in gap.closed or not self.available(kind) for kind in gap.kinds)
+            for gap in self.gaps
+            if gap.open
+        )
 
 
 def start(coverage: Coverage, baseline_ms: int) -> None:
@@ -132,7 +160,7 @@ def _extend(gap: Gap, cause: str, *, now_ms: int, lasting: bool) -> bool:
         return told
     reopened = lasting or gap.state is not GapState.OPEN or bool(gap.closed)
     gap.to_ms = None if lasting else max(gap.to_ms, now_ms)
-    gap.state, gap.by, gap.at_us, gap.rows = GapState.OPEN, None, None, 0
+    gap.state, gap.by, gap.at_us, gap.rows, gap.balanced = GapState.OPEN, None, None, 0, False
     gap.closed.clear()  # what proved the shorter span does not prove this one
     return told or reopened
 
@@ -152,19 +180,32 @@ def close_by_balance(coverage: Coverage, asked_ms: int, now_us: int) -> list[Gap
         if gap.to_ms is None or gap.to_ms > asked_ms:
             continue
         unasked = [kind for kind in gap.kinds if not coverage.available(kind) and kind.value not in gap.closed]
+        if gap.balanced and not unasked:
+            continue
+        gap.balanced = True
         if gap.state is GapState.OPEN:
             gap.state, gap.by, gap.at_us = GapState.PROVISIONAL, "balance", now_us
-        elif not unasked:
-            continue
+        elif gap.state is GapState.UNCLOSABLE:
+            gap.by, gap.at_us = _proofs(gap), now_us
         gap.closed.update({kind.value: Closing(by="balance", rows=0, at_us=now_us) for kind in unasked})
         changed.append(gap)
     return _each_once([*changed, *_finish(coverage, now_us)])
 
 
+def reaches(coverage: Coverage, kind: FactKind, from_ms: int, to_ms: int) -> bool:
+    """Say whether a question over this span leaves out nothing that could be asked: back to the watermark, or to what is kept."""
+    return from_ms <= max(coverage.asked_ms(kind), to_ms - KEPT_MS[kind] + KEPT_MARGIN_MS)
+
+
 def answered(
-    coverage: Coverage, kind: FactKind, *, through_ms: int, rows: int, by: str, lag_ms: int, now_us: int
+    coverage: Coverage, kind: FactKind, *, from_ms: int, through_ms: int, rows: int, by: str, lag_ms: int, now_us: int
 ) -> list[Gap]:
-    """Move a kind's watermark after a completed question over the whole span; returns the gaps that changed."""
+    """Move a kind's watermark after a completed question over all that is kept; returns the gaps that changed.
+
+    A question that began after the watermark (`from_ms`) asked for all of it and got what the exchange still keeps:
+    what lies between can no longer be asked about.
+    """
+    lost = _lose(coverage, kind, from_ms=from_ms, lag_ms=lag_ms, now_us=now_us)
     if kind is FactKind.FILLS:
         coverage.fills_ms = max(coverage.fills_ms, through_ms)
     else:
@@ -177,7 +218,35 @@ def answered(
             gap.rows += rows
             changed.append(gap)
     finished = _finish(coverage, now_us)
-    return _each_once([*changed, *finished])
+    return _each_once([*lost, *changed, *finished])
+
+
+def _lose(coverage: Coverage, kind: FactKind, *, from_ms: int, lag_ms: int, now_us: int) -> list[Gap]:
+    """Note in the gaps not yet closed for a kind that what lies before `from_ms` is kept no more.
+
+    Where no gap covers that span (the stream lived, questions failed for long) it becomes one.
+    """
+    watermark = coverage.asked_ms(kind)
+    if from_ms <= watermark:
+        return []
+    lost = [gap for gap in coverage.gaps if kind in gap.kinds and kind.value not in gap.closed]
+    if not lost:
+        coverage.opened += 1
+        lost = [
+            Gap(
+                id=f"gap-{coverage.opened}",
+                kinds=[kind],
+                from_ms=max(coverage.since_ms, watermark - lag_ms),
+                to_ms=from_ms,
+                causes=[f"{kind.value}: not asked about while they were kept"],
+                state=GapState.OPEN,
+                opened_us=now_us,
+            )
+        ]
+        coverage.gaps += lost
+    for gap in lost:
+        gap.beyond[kind.value] = from_ms
+    return lost
 
 
 def _each_once(gaps: list[Gap]) -> list[Gap]:
@@ -185,21 +254,31 @@ def _each_once(gaps: list[Gap]) -> list[Gap]:
 
 
 def _finish(coverage: Coverage, now_us: int) -> list[Gap]:
-    """Make final, and let go of, every gap all of whose kinds are closed."""
-    final = [
-        gap for gap in coverage.gaps if gap.to_ms is not None and all(kind.value in gap.closed for kind in gap.kinds)
+    """End every gap all of whose kinds are closed: final, and let go of, or unclosable, and kept."""
+    ended = [
+        gap
+        for gap in coverage.gaps
+        if gap.to_ms is not None
+        and gap.state is not GapState.UNCLOSABLE
+        and all(kind.value in gap.closed for kind in gap.kinds)
     ]
-    for gap in final:
-        gap.state, gap.at_us = GapState.FINAL, now_us
-        gap.by = "+".join(dict.fromkeys(closing.by for closing in gap.closed.values()))
+    for gap in ended:
+        gap.state, gap.at_us = GapState.UNCLOSABLE if gap.beyond else GapState.FINAL, now_us
+        gap.by = _proofs(gap)
     coverage.gaps = [gap for gap in coverage.gaps if gap.state is not GapState.FINAL]
-    return final
+    return ended
+
+
+def _proofs(gap: Gap) -> str:
+    """Name what closed a gap; of one that nothing can close, what is proven of it all the same."""
+    balance = ["balance"] if gap.beyond and gap.balanced else []
+    return "+".join(dict.fromkeys([*balance, *(closing.by for closing in gap.closed.values())]))
 
 
 def covered_through_ms(coverage: Coverage, *, baseline_ms: int, lags_ms: tuple[int, int]) -> int:
     """Give the moment before which no fact can be missing, never before the baseline."""
     fills_lag, income_lag = lags_ms
-    moments = []
+    moments = [gap.from_ms for gap in coverage.gaps if gap.beyond]
     if coverage.fills_available:
         moments.append(coverage.fills_ms - fills_lag)
     if coverage.income_available:

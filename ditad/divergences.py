@@ -23,6 +23,7 @@ EXPLAINED = frozenset(
         DivergenceClass.MARK_PRICE_STALENESS,
         DivergenceClass.LEVERAGE_ROUNDING,
         DivergenceClass.MARGIN_BASIS,
+        DivergenceClass.DERIVED,
     }
 )
 """Classes that explain themselves and open no divergence."""

@@ -58,6 +58,7 @@ class Question(StrEnum):
     FILLS = "fills"
     ORDER = "order"
     OPEN_ORDERS = "open_orders"
+    ORDERS = "orders"
     FORCED_ORDERS = "forced_orders"
     INCOME = "income"
 

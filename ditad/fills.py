@@ -13,11 +13,15 @@ from decimal import Decimal
 
 from ditad.axis import derive
 from ditad.book import BookFill, Position, Run
+from ditad.closes import told_once
+from ditad.coverage import KEPT_MARGIN_MS, KEPT_MS
 from ditad.events import (
     CoveredOrder,
+    FactKind,
     FillRow,
     FillsReport,
     OrderPush,
+    OrderRow,
     OrdersReport,
     OrderStatus,
     PositionRow,
@@ -26,27 +30,23 @@ from ditad.events import (
     Side,
 )
 from ditad.money import ZERO, add, exact_sum, half_step, mul, plain, plain_or_none, ratio, sub
-from ditad.orders import Order, Piece, hear_rows, order_from
+from ditad.orders import (
+    FORCED_SOURCE,
+    ForcedClose,
+    Order,
+    Piece,
+    Unkept,
+    created_ms,
+    hear_forced,
+    hear_rows,
+    order_from,
+)
 from ditad.orders import hear_push as hear_order_push
 from ditad.records import RecordType, rfc3339_ms
 from ditad.settle import Twins, settle_at
 from ditad.state import UnknownAmount
 from ditad.turn import Turn, baseline_second_ms, capital_raw, owns
-
-SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
-"""An order id's creation time is ``(id >> 22) + this`` (account.md §3, Baseline)."""
-
-SNOWFLAKE_SINCE_MS = 1_514_764_800_000
-"""Ids that would lie before 2018 are no such numbers; the exchange did not exist."""
-
-FORCED_TYPES = frozenset({"LIQUIDATION", "ADL"})
-"""Order types of forced closes, whose profit is no fill's and is left out of R2. (account.md §3, Forced closes)"""
-
-
-def created_ms(order_id: str) -> int | None:
-    """Read the creation time off an order id; `None` where the id is not of that kind."""
-    at_ms = (int(order_id) >> 22) + SNOWFLAKE_EPOCH_MS if order_id.isdigit() else 0
-    return at_ms if at_ms >= SNOWFLAKE_SINCE_MS else None
+from ditad.witnesses import exact_fees
 
 
 def position_key(turn: Turn, symbol: str, side: PositionSide) -> str:
@@ -115,6 +115,7 @@ def lay(turn: Turn, order: Order) -> None:
     if order.held:
         _incomplete(turn, order, "it began before the baseline")
         return
+    order.note_complete()
     contract = state.contracts.get(order.symbol)
     forced = turn.settings.partial_amounts
     amounts = forced if forced != "auto" else state.decisions.get("partial_amounts")
@@ -131,7 +132,13 @@ def lay(turn: Turn, order: Order) -> None:
         turn.decide("average_price", "printed", f"order {order.order_id}: an average price lies between two ticks")
     for problem in derivation.problems:
         _contradict(turn, order, problem)
-    _replace_pieces(turn, order, list(derivation.pieces))
+    pieces = list(derivation.pieces)
+    if order.is_forced and owns(state, order.symbol):
+        if order.close is None:
+            order.close = ForcedClose()
+            state.forced.append(order.order_id)
+        pieces = told_once(order.close, pieces)
+    _replace_pieces(turn, order, pieces)
     _incomplete(turn, order, derivation.incomplete)
 
 
@@ -143,7 +150,8 @@ def _contradict(turn: Turn, order: Order, problem: str) -> None:
 
 
 def _incomplete(turn: Turn, order: Order, reason: str) -> None:
-    if reason and not order.incomplete and (order.readings or order.unplaced is not None):
+    heard = any(FORCED_SOURCE not in reading.sources for reading in order.readings)
+    if reason and not order.incomplete and (heard or order.unplaced is not None):
         turn.open_gap(f"order {order.order_id}: {reason}")
     if reason != order.incomplete:
         turn.changed = True
@@ -253,14 +261,15 @@ def _change_position(turn: Turn, order: Order, removed: list[Piece], added: list
         contract = state.contracts.get(order.symbol)
         position = Position(symbol=order.symbol, side=side, tick=contract.tick if contract is not None else None)
         state.positions[key] = position
-    booked = {(fill.z0, fill.z1): fill for fill in position.fills if removed and fill.order_id == order.order_id}
+    held = position.fills if removed else ()
+    booked = {(fill.z0, fill.z1): fill for fill in held if fill.order_id == order.order_id}
     # What was collapsed into the position's base cannot be taken out again; whatever tells it anew is in there already.
     collapsed = [piece for piece in removed if (piece.z0, piece.z1) not in booked]
     before = position.run.quantity
-    position.change(
-        removed=[booked[piece.z0, piece.z1] for piece in removed if piece not in collapsed],
-        added=[_book_fill(order, piece) for piece in added if not any(_overlap(piece, old) for old in collapsed)],
-    )
+    old = [booked[piece.z0, piece.z1] for piece in removed if piece not in collapsed]
+    new = [_book_fill(order, piece) for piece in added if not any(_overlap(piece, gone) for gone in collapsed)]
+    if old != new:  # a fee that was learnt is nothing to the book, which would be folded again from there
+        position.change(removed=old, added=new)
     turn.move_quantity(key, sub(position.run.quantity, before))
 
 
@@ -279,7 +288,7 @@ def _book_fill(order: Order, piece: Piece) -> BookFill:
         quote_slack=piece.quote_slack,
         single=piece.single,
         stated_pnl=piece.realized_pnl,
-        compared=order.forced is None and order.order_type not in FORCED_TYPES,
+        compared=not order.is_forced,
         at_ms=piece.at_ms,
         whole_second=piece.whole_second,
     )
@@ -316,15 +325,18 @@ def open_position(turn: Turn, row: PositionRow) -> None:
     contract = state.contracts.get(row.symbol)
     signed = -row.quantity if state.one_way and row.side is PositionSide.SHORT else row.quantity
     entry = row.entry_price if row.entry_price is not None else ZERO
+    beside = state.positions[key].base if key in state.positions else Run()  # several isolated ones of one side
     state.positions[key] = Position(
         symbol=row.symbol,
         side=PositionSide.BOTH if state.one_way else row.side,
         tick=contract.tick if contract is not None else None,
         base=Run(
-            quantity=signed,
-            cost=mul(row.quantity, entry),
-            cost_slack=mul(row.quantity, half_step(entry)) if row.entry_price is not None else ZERO,
-            uncertain=row.entry_price is None,
+            quantity=add(beside.quantity, signed),
+            cost=add(beside.cost, mul(row.quantity, entry)),
+            cost_slack=add(
+                beside.cost_slack, mul(row.quantity, half_step(entry)) if row.entry_price is not None else ZERO
+            ),
+            uncertain=beside.uncertain or row.entry_price is None,
         ),
     )
 
@@ -367,7 +379,9 @@ def fold_fills_report(turn: Turn, report: FillsReport) -> None:
     for order_id, grouped in itertools.groupby(rows, key=lambda row: row.order_id):
         _fold_rows(turn, order_id, list(grouped))
     if report.order_id is not None and report.order_id in state.orders:
-        _release(turn, state.orders[report.order_id])
+        order = state.orders[report.order_id]
+        _hear_unkept(turn, order, report)
+        _release(turn, order, report)
     witness_fees(turn)
 
 
@@ -382,7 +396,9 @@ def _fold_rows(turn: Turn, order_id: str, rows: list[FillRow]) -> None:
         order.held = _began_before(turn, order_id)
         order.heard_us = turn.event.at_us
         state.orders[order_id] = order
-    if hear_rows(order, rows):
+    listed = state.round.listed.pop(order_id, None)
+    more = listed is not None and _hear_executed(order, listed, state.round.listed_ms)
+    if hear_rows(order, rows) or more:
         if not order.held:
             lay(turn, order)
         else:
@@ -395,6 +411,10 @@ def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
     """Hear what the exchange says was executed of orders that are known or were asked about."""
     state = turn.state
     hear_mode(turn, {row.position_side for row in report.rows})
+    if report.question is Question.ORDERS:  # rows and the quantity that makes them a complete set are heard together
+        state.round.listed = {row.order_id: row for row in report.rows if row.executed and row.forced is None}
+        state.round.listed_ms = report.asked_ms
+        return
     for row in report.rows:
         order = state.orders.get(row.order_id)
         if order is None:
@@ -408,24 +428,67 @@ def fold_orders_report(turn: Turn, report: OrdersReport) -> None:
         if row.forced is not None and order.forced is None:
             order.forced = row.forced
             _rebook(turn, order)
+            lay(turn, order)
         if not order.ended:
             order.status = row.status
-        if order.executed is None or row.executed > order.executed:
-            order.executed = row.executed
+        if _hear_executed(order, row, report.asked_ms):
+            if order.is_forced:
+                hear_forced(order, row, row.updated_ms or row.created_ms or report.asked_ms)
             if not order.held:
                 lay(turn, order)
             turn.changed = True
     witness_fees(turn)
 
 
-def _release(turn: Turn, order: Order) -> None:
-    """Fold an order that began before the baseline, once its rows say which part of it lies before."""
+def _hear_unkept(turn: Turn, order: Order, report: FillsReport) -> None:
+    """Take what rows can never tell of an order as one opening interval, from its average price. (account.md §3)"""
+    unkept = order.unkept
+    told = exact_sum(row.quantity for row in order.rows)
+    if told == order.executed:
+        unkept = None
+    elif _is_out_of_reach(turn, order, report) and order.executed == order.known > told:
+        assert turn.state.baseline is not None, "facts are folded after a baseline"
+        assert order.executed_price is not None, "without it nothing is out of reach"
+        assert order.created_ms is not None, "without it nothing is out of reach"
+        quotes = exact_sum(mul(row.quantity, row.price) for row in order.rows)
+        unkept = Unkept(
+            quantity=sub(order.known, told),
+            quote=sub(mul(order.known, order.executed_price), quotes),
+            executed=order.known,
+            price=order.executed_price,
+            at_ms=max(order.created_ms, turn.state.baseline.taken_ms),
+        )
+    if unkept != order.unkept:
+        order.unkept = unkept
+        lay(turn, order)
+
+
+def _is_out_of_reach(turn: Turn, order: Order, report: FillsReport) -> bool:
+    """Say whether an answer about an order proves that what it lacks is older than what is kept.
+
+    It began after the order's creation and with all that is kept, and every row of that must have come: the executed
+    quantity was told a report's lag before, and nothing executed since. Else the exchange can still tell, and is asked.
+    """
+    if order.created_ms is None or order.executed_price is None:
+        return False
+    kept = report.asked_ms - report.from_ms >= KEPT_MS[FactKind.FILLS] - KEPT_MARGIN_MS
+    settled = report.asked_ms >= order.executed_ms + turn.settings.fills_lag_ms
+    still = order.ended or all(row.at_ms + 1_000 < order.executed_ms for row in order.rows)
+    return order.created_ms < report.from_ms and kept and settled and still
+
+
+def _release(turn: Turn, order: Order, report: FillsReport) -> None:
+    """Fold an order that began before the baseline, once its rows say which part of it lies before.
+
+    What is kept no more lies before it too, if the answer reached back to the baseline.
+    """
     if not order.held or order.executed is None:
         return
-    if exact_sum(row.quantity for row in order.rows) != order.executed:
-        return
     second = baseline_second_ms(turn)
-    before = exact_sum(row.quantity for row in order.rows if row.at_ms < second)
+    unkept = order.unkept.quantity if order.unkept is not None and report.from_ms <= second else ZERO
+    if add(unkept, exact_sum(row.quantity for row in order.rows)) != order.executed:
+        return
+    before = add(unkept, exact_sum(row.quantity for row in order.rows if row.at_ms < second))
     inside = exact_sum(row.quantity for row in order.rows if second <= row.at_ms < second + 1_000)
     order.held = False
     order.opening = before if not inside else _opening_of(turn, order, before, add(before, inside))
@@ -447,6 +510,29 @@ def _opening_of(turn: Turn, order: Order, before: Decimal, through: Decimal) -> 
     return before if along and not without else through
 
 
+def _hear_executed(order: Order, row: OrderRow, asked_ms: int) -> bool:
+    """Take what a report says was executed of an order, and say whether it is more than was known from reports."""
+    if row.executed == order.executed and row.average_price is not None:
+        order.executed_price = row.average_price
+    if order.executed is not None and row.executed <= order.executed:
+        return False
+    order.executed, order.executed_price, order.executed_ms = row.executed, row.average_price, asked_ms
+    return True
+
+
+def hear_listed(turn: Turn) -> None:
+    """Hear, at the end of a round, what was executed of known orders of which no rows came."""
+    listed = turn.state.round.listed
+    for order_id, row in listed.items():
+        order = turn.state.orders.get(order_id)
+        if order is None or row.executed <= order.known:
+            continue
+        _hear_executed(order, row, turn.state.round.listed_ms)
+        if not order.held:
+            lay(turn, order)
+        turn.changed = True
+
+
 def witness_fees(turn: Turn) -> None:
     """Replace rounded fees by what TRADING_FEE rows tell exactly, per symbol and second."""
     state = turn.state
@@ -458,15 +544,11 @@ def witness_fees(turn: Turn) -> None:
             rounded.setdefault(f"{order.symbol}|{piece.at_ms // 1_000}", []).append((order, piece))
     for key, told in state.witnesses.items():
         pieces = rounded.get(key, [])
+        exact = exact_fees([piece for _, piece in pieces], told, state.fee_rates)
+        if exact is None:
+            continue
         open_ = [(order, piece) for order, piece in pieces if piece.fee_slack]
-        if not open_ or any(piece.fee is None for _, piece in pieces):
-            continue
-        off = sub(exact_sum(told), exact_sum(piece.fee or ZERO for _, piece in pieces))
-        if abs(off) > exact_sum(piece.fee_slack for _, piece in open_):
-            continue
-        for order, piece in open_:
-            part = max(-piece.fee_slack, min(piece.fee_slack, off))
-            off = sub(off, part)
-            order.exact_fees[str(piece.z1)] = add(piece.fee or ZERO, part)
+        for (order, piece), fee in zip(open_, exact, strict=True):
+            order.exact_fees[str(piece.z1)] = fee
         for order in {order.order_id: order for order, _ in open_}.values():
             lay(turn, order)

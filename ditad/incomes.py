@@ -7,6 +7,8 @@ was left over". (account.md §3, Funding, Transfers and other income)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -39,7 +41,8 @@ class IncomeKind(StrEnum):
 class IncomeFact:
     """One happening. `amount` is positive when paid for funding and positive when received for all else.
 
-    `name` is the exchange's own word. `provisional`: known from a push alone, a row will confirm it.
+    `name` is the exchange's own word. `provisional`: known from a push alone, a row will confirm it. `derived`: nobody
+    told the amount, it is the difference between statements.
     """
 
     key: str
@@ -52,6 +55,8 @@ class IncomeFact:
     at_ms: int
     provisional: bool
     sources: tuple[str, ...]
+    derived: bool = False
+    trade_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,12 +96,14 @@ class Change:
 class Incomes:
     """All income that may still meet its twin, and the ids of everything heard.
 
-    `moves` are transfers and other income as pushes and rows tell them; `joined` are those that count now.
+    `moves` are transfers and other income as pushes and rows tell them; `joined` are those that count now, `followed`
+    the amounts by which they do where the wallet followed another one, by their key.
     """
 
     groups: list[FundingGroup] = field(default_factory=list)
     moves: list[IncomeFact] = field(default_factory=list)
     joined: list[IncomeFact] = field(default_factory=list)
+    followed: dict[str, Decimal] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
 
 
@@ -123,6 +130,7 @@ def fact_of_row(row: IncomeRow) -> IncomeFact:
         at_ms=row.at_ms,
         provisional=False,
         sources=("income",),
+        trade_id=row.trade_id,
     )
 
 
@@ -164,18 +172,35 @@ def prove(group: FundingGroup) -> Change:
     return _choose(group)
 
 
-def close_groups(incomes: Incomes, asked_through_ms: int) -> list[Change]:
+def untold_group(incomes: Incomes, keys: AbstractSet[str]) -> FundingGroup | None:
+    """Give the settlement that all these pushes belong to; `None` if they are of several."""
+    return next((group for group in incomes.groups if keys <= {push.key for push in group.pushes}), None)
+
+
+def tell(group: FundingGroup, amounts: Mapping[str, Decimal]) -> Change:
+    """Take amounts that no push told from the difference between statements, by the pushes' keys."""
+    group.pushes = [
+        replace(push, amount=amounts[push.key], derived=True, sources=(*push.sources, "statements"))
+        if push.key in amounts
+        else push
+        for push in group.pushes
+    ]
+    return _choose(group)
+
+
+def close_groups(incomes: Incomes, asked_through_ms: int, kept_from_ms: int = 0) -> list[Change]:
     """Close the groups whose rows a completed question must have brought; `asked_through_ms` is that question's end.
 
     The rows then are the facts, also of amounts that no push told; a difference to what pushes told is returned. Where
-    no row came, what pushes told stays (the wallet moved by it) and all of it is the difference.
+    no row came, what pushes told stays (the wallet moved by it) and all of it is the difference; but of a group from
+    before `kept_from_ms` no row can come, and that says nothing.
     """
     changes = []
     for group in incomes.groups:
         if group.closed or group.last_ms() + GROUP_OPEN_MS > asked_through_ms:
             continue
         group.closed = True
-        if not group.pushes:
+        if not group.pushes or (not group.rows and group.last_ms() < kept_from_ms):
             continue
         change = _choose(group)
         told = [fact.amount for fact in group.pushes]
@@ -197,6 +222,7 @@ def forget(incomes: Incomes, before_ms: int) -> None:
     incomes.moves = [move for move in incomes.moves if move.at_ms >= before_ms]
     kept = {move.key for move in incomes.moves}
     incomes.joined = [fact for fact in incomes.joined if fact.key in kept]
+    incomes.followed = {key: amount for key, amount in incomes.followed.items() if key in kept}
     incomes.heard = {key: at_ms for key, at_ms in incomes.heard.items() if at_ms >= before_ms}
 
 
@@ -205,11 +231,16 @@ def _amounts(facts: list[IncomeFact]) -> list[Decimal]:
 
 
 def _hear_funding(incomes: Incomes, fact: IncomeFact) -> Change:
-    """Put a push or row into its group; the open groups of its asset are formed anew, whatever came first."""
+    """Put a push or row into its group; after a push the open groups of its asset are formed anew.
+
+    A row changes no group but its own, and after a long absence there are thousands of them.
+    """
     for group in incomes.groups:
         if group.closed and group.asset == fact.asset and _belongs(group, fact):
             _members(group, fact).append(fact)
             return _choose(group)
+    if fact.tran_id is not None:
+        return _hear_funding_row(incomes, fact)
     open_ = [group for group in incomes.groups if not group.closed and group.asset == fact.asset]
     before = [known for group in open_ for known in group.facts]
     told = sorted([*(f for group in open_ for f in (*group.pushes, *group.rows)), fact], key=_by_time)
@@ -230,6 +261,18 @@ def _hear_funding(incomes: Incomes, fact: IncomeFact) -> Change:
     for group in formed:
         _choose(group)
     return _difference(before, [known for group in formed for known in group.facts])
+
+
+def _hear_funding_row(incomes: Incomes, row: IncomeFact) -> Change:
+    """Put a row into the last open settlement it may belong to, else into a group of its own."""
+    settlements = (group for group in reversed(incomes.groups) if group.pushes and not group.closed)
+    home = next((group for group in settlements if group.asset == row.asset and _belongs(group, row)), None)
+    if home is None:
+        home = FundingGroup(asset=row.asset)
+        incomes.groups.append(home)
+    home.rows.append(row)
+    home.rows.sort(key=_by_time)
+    return _choose(home)
 
 
 def _by_time(fact: IncomeFact) -> tuple[int, str]:
@@ -262,9 +305,10 @@ def _choose(group: FundingGroup) -> Change:
 
 
 def _difference(before: list[IncomeFact], after: list[IncomeFact]) -> Change:
+    held, kept = set(before), set(after)
     return Change(
-        removed=tuple(fact for fact in before if fact not in after),
-        added=tuple(fact for fact in after if fact not in before),
+        removed=tuple(fact for fact in before if fact not in kept),
+        added=tuple(fact for fact in after if fact not in held),
     )
 
 
@@ -273,7 +317,7 @@ def _hear_move(incomes: Incomes, fact: IncomeFact) -> Change:
 
     All of them are matched anew, so that it does not matter in which order they came.
     """
-    before = incomes.joined
+    before = _counted(incomes)
     incomes.moves.append(fact)
     incomes.moves.sort(key=_by_time)
     rows = [move for move in incomes.moves if move.tran_id is not None]
@@ -286,7 +330,19 @@ def _hear_move(incomes: Incomes, fact: IncomeFact) -> Change:
             rows.remove(row)
             after.append(replace(row, sources=(*push.sources, *row.sources)))
     incomes.joined = sorted([*after, *rows], key=_by_time)
-    return _difference(before, incomes.joined)
+    return _difference(before, _counted(incomes))
+
+
+def follow(incomes: Incomes, amounts: dict[str, Decimal]) -> Change:
+    """Let incomes of forced closes count what the wallet followed instead of what they say."""
+    before = _counted(incomes)
+    incomes.followed = amounts
+    return _difference(before, _counted(incomes))
+
+
+def _counted(incomes: Incomes) -> list[IncomeFact]:
+    told = incomes.followed
+    return [replace(fact, amount=told[fact.key]) if fact.key in told else fact for fact in incomes.joined]
 
 
 def _restates(row: IncomeFact, push: IncomeFact) -> bool:

@@ -78,18 +78,19 @@ def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
 
     Rows of one second whose order none or several ways explain are one interval if `together`, else left to the frames.
     """
-    if not order.rows or exact_sum(row.quantity for row in order.rows) != order.known:
+    start, quote, slack = opened(order, terms)
+    rows = _complete_rows(order, start)
+    if not rows:
         return Laid()
     readings = {reading.z: reading for reading in order.readings if not reading.summed}
     known = sorted(stated_bounds(order) | {order.opening})
 
     def agrees(z: Decimal, quote: Decimal) -> bool:
-        return _agrees(readings.get(z), z, quote, terms)
+        return _agrees(readings.get(z), z, quote, slack, terms)
 
     segments: list[Segment] = []
     ambiguous = False
-    start = quote = ZERO
-    for group in _moments(order.rows):
+    for group in _moments(rows):
         end = add(start, exact_sum(row.quantity for row in group))
         inner = [z for z in known if start < z < end]
         parts = _partition(group, start, quote, inner, agrees)
@@ -109,6 +110,18 @@ def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
     return Laid(segments=beyond, ambiguous=ambiguous)
 
 
+def _complete_rows(order: Order, start: Decimal) -> Sequence[FillRow]:
+    """Give the rows that are a complete set: all of them, or those that were one before more was executed."""
+    if add(start, exact_sum(row.quantity for row in order.rows)) == order.known:
+        return order.rows
+    kept: list[FillRow] = []
+    for group in _moments(order.rows):
+        kept += group
+        if add(start, exact_sum(row.quantity for row in kept)) == order.complete:
+            return kept
+    return ()
+
+
 def _moments(rows: Sequence[FillRow]) -> Iterator[list[FillRow]]:
     """Group rows whose order nobody tells: of one millisecond, or of one second where a stamp is only that good."""
     for _, of_second in itertools.groupby(rows, key=lambda row: row.at_ms // 1_000):
@@ -125,12 +138,20 @@ def quote_of(rows: Sequence[FillRow]) -> Decimal:
     return exact_sum(mul(row.quantity, row.price) for row in rows)
 
 
-def _agrees(reading: Reading | None, z: Decimal, quote: Decimal, terms: Terms) -> bool:
+def opened(order: Order, terms: Terms) -> tuple[Decimal, Decimal, Decimal]:
+    """Say where an order's rows begin, the quote up to there and its slack: at 0, but for what is kept no more."""
+    unkept = order.unkept
+    if unkept is None:
+        return ZERO, ZERO, ZERO
+    return unkept.quantity, unkept.quote, mul(unkept.executed, resolution(unkept.price, terms))
+
+
+def _agrees(reading: Reading | None, z: Decimal, quote: Decimal, slack: Decimal, terms: Terms) -> bool:
     """Say whether Σ quantity·price of rows up to `z` is what a frame's average price says, to its last digit."""
     if reading is None or reading.average_price is None:
         return True
     off = abs(sub(quote, mul(z, reading.average_price)))
-    return off <= mul(mul(z, resolution(reading.average_price, terms)), Decimal(2))
+    return off <= add(slack, mul(mul(z, resolution(reading.average_price, terms)), Decimal(2)))
 
 
 def _partition(

@@ -34,7 +34,7 @@ _IN_JSON: Final = re.compile(rb'((?:listenKey|signature)\\*["\']\s*:\s*\\*["\'])
 
 def rfc3339(at_us: int) -> str:
     """Write microseconds since the epoch as RFC 3339 in UTC with microseconds."""
-    return (_EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{(_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

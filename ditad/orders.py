@@ -14,10 +14,30 @@ from decimal import Decimal
 from enum import IntEnum
 
 from ditad.events import FillRow, OrderPush, OrderRow, OrderStatus, PositionSide, Side
-from ditad.money import ZERO, add, half_step, sub
+from ditad.money import ZERO, add, exact_sum, half_step, sub
 
 EXECUTED = frozenset({OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED, OrderStatus.UNKNOWN})
 """Only these frames speak of an execution; a cancelled order's frame tells `z` and `ap`, not a fill's money."""
+
+
+SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
+"""An order id's creation time is ``(id >> 22) + this`` (account.md §3, Baseline)."""
+
+SNOWFLAKE_SINCE_MS = 1_514_764_800_000
+"""Ids that would lie before 2018 are no such numbers; the exchange did not exist."""
+
+
+def created_ms(order_id: str) -> int | None:
+    """Read the creation time off an order id; `None` where the id is not of that kind."""
+    at_ms = (int(order_id) >> 22) + SNOWFLAKE_EPOCH_MS if order_id.isdigit() else 0
+    return at_ms if at_ms >= SNOWFLAKE_SINCE_MS else None
+
+
+FORCED_TYPES = frozenset({"LIQUIDATION", "ADL"})
+"""Order types of forced closes, whose profit is no fill's and is left out of R2. (account.md §3, Forced closes)"""
+
+FORCED_SOURCE = "forced_orders"
+"""The source of a reading that only the list of forced orders told."""
 
 
 class Timed(IntEnum):
@@ -78,12 +98,44 @@ class Piece:
         return sub(self.z1, self.z0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unkept:
+    """The beginning ``(0, quantity]`` of an order, whose rows are older than what the exchange keeps.
+
+    `quote` is what the average `price` of all its `executed` units leaves for it beside the rows that are kept; `at_ms`
+    is the earliest moment it can be of.
+    """
+
+    quantity: Decimal
+    quote: Decimal
+    executed: Decimal
+    price: Decimal
+    at_ms: int
+
+
+@dataclass(slots=True, kw_only=True)
+class ForcedClose:
+    """The one profit of a forced close, however often it is told. (account.md §3, Forced closes)
+
+    `stated` is Σ `rp` of the pieces up to `reached` (`None`: one is not told). `profit` is what counts of them up to
+    `through` (`None`: nothing does yet); `by_row` says that income rows tell it, and hold it.
+    """
+
+    stated: Decimal | None = None
+    reached: Decimal = ZERO
+    profit: Decimal | None = None
+    through: Decimal = ZERO
+    by_row: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     """Everything heard of one order.
 
     `opening` is the part before this ledger: covered by the baseline, never a fact. `executed` is what an order
-    report said. `numbers` are the record numbers of the current pieces, by their `z1` as text; `exact_fees` are those
+    report said, at which average price, first asked when (the exchange's clock). `complete` is how far rows once told
+    everything: what is executed later does not make them less. `unkept` is the part that no row can
+    tell any more. `numbers` are the record numbers of the current pieces, by their `z1` as text; `exact_fees` are those
     that an exact witness told, likewise. `held`: it began before the baseline and is asked about before it is folded.
     `introduced`: its sides are known; of an order that a baseline covers they are not, before something of it is heard.
     `summed` are frames without `z` that told `l`. `unplaced` is what was known when a frame came that told neither:
@@ -105,7 +157,12 @@ class Order:
     summed: list[Reading] = field(default_factory=list)
     unplaced: Decimal | None = None
     executed: Decimal | None = None
+    executed_price: Decimal | None = None
+    executed_ms: int = 0
+    unkept: Unkept | None = None
+    complete: Decimal = ZERO
     forced: str | None = None
+    close: ForcedClose | None = None
     pieces: list[Piece] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     exact_fees: dict[str, Decimal] = field(default_factory=dict)
@@ -113,11 +170,27 @@ class Order:
     heard_us: int = 0
 
     @property
+    def is_forced(self) -> bool:
+        """Say whether the exchange closed a position by this order."""
+        return self.forced is not None or self.order_type in FORCED_TYPES
+
+    @property
+    def created_ms(self) -> int | None:
+        """Give the order's creation time, where its id tells it."""
+        return created_ms(self.order_id)
+
+    @property
     def known(self) -> Decimal:
         """Give the highest cumulative quantity that anybody stated."""
         stated = [self.opening, *(reading.z for reading in self.readings[-1:])]
         stated.extend(told for told in (self.executed, self.unplaced) if told is not None)
         return max(stated)
+
+    def note_complete(self) -> None:
+        """Remember how far the rows tell everything, when they do."""
+        start = self.unkept.quantity if self.unkept is not None else ZERO
+        if self.rows and add(start, exact_sum(row.quantity for row in self.rows)) == self.known:
+            self.complete = self.known
 
     @property
     def ended(self) -> bool:
@@ -164,6 +237,26 @@ def hear_push(order: Order, push: OrderPush) -> tuple[bool, str]:
         return changed, ""
     added, contradiction = _add_reading(order, _reading(push, z))
     return changed or added, contradiction
+
+
+def hear_forced(order: Order, row: OrderRow, at_ms: int) -> None:
+    """Take a row of the list of forced orders for a frame, where no frame told of the order: it proves ``(0, z]``."""
+    if row.average_price is None or not row.executed or any(reading.z >= row.executed for reading in order.readings):
+        return
+    told = Reading(
+        z=row.executed,
+        average_price=row.average_price,
+        fee=None,
+        fee_asset=None,
+        realized_pnl=None,
+        last_quantity=None,
+        last_price=None,
+        at_ms=at_ms,
+        timed=Timed.LATER,
+        trade_id=None,
+        sources=(FORCED_SOURCE,),
+    )
+    _add_reading(order, told)
 
 
 def _cumulative(push: OrderPush) -> Decimal | None:

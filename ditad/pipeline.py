@@ -46,7 +46,10 @@ BATCH_MAX = 512
 """Events that share one commit at most; it bounds how long a fold keeps the loop."""
 
 CHECKPOINT_EVENTS = 500
-"""A checkpoint is written every so many events: start-up and time travel fold at most this many again."""
+"""A checkpoint is written every so many events, or as many as it has things to write, if those are more.
+
+So its cost per event has a bound however much is remembered. Start-up and time travel fold at most this many again.
+"""
 
 RESTORED_RECORDS_MAX = 4_096
 """Records that a start hands to the hub again, for readers that resume."""
@@ -276,7 +279,9 @@ class Pipeline:
     def _derive(self, *, final: bool) -> Derived:
         """Give what the events folded so far led to, for the next commit; with a checkpoint when one is due."""
         state = self.projection.state
-        due = state.n - self._last_checkpoint_n >= CHECKPOINT_EVENTS or (final and state.n > self._last_checkpoint_n)
+        since = state.n - self._last_checkpoint_n
+        due = since >= CHECKPOINT_EVENTS and since >= self.projection.weight()
+        due = due or (final and since > 0)
         checkpoint = None
         if due:
             checkpoint = Checkpoint(

@@ -7,13 +7,13 @@ events gives byte-identical records on any machine; an event that changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from ditad import cashflows, fills, rounds, statements
+from ditad import cashflows, fills, forced, rounds, statements
 from ditad.codec import decode, encode
 from ditad.coverage import Gap, GapState, close_by_balance, resume, start
 from ditad.divergences import close_divergence
@@ -46,15 +46,18 @@ from ditad.events import (
     Tick,
 )
 from ditad.incomes import Incomes
-from ditad.needs import needs_of
+from ditad.kept import Memory
+from ditad.needs import Symbols, needs_of
 from ditad.orders import Order
 from ditad.records import Record, RecordType, rfc3339
 from ditad.settle import Standing, Twins, settle_at
 from ditad.slots import clamp
 from ditad.snapshot import gap_body, snapshot_body, valid_until_us
 from ditad.state import Figure, Round, State, Stated, Sums
-from ditad.turn import Turn, capital_raw, hear_clock
+from ditad.turn import Draft, Turn, capital_raw, hear_clock
 from ditad.verdict import Verdict, compare
+
+PLACES = {kind: place for place, kind in enumerate(RecordType)}
 
 LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED, StreamState.REFUSED})
 
@@ -63,10 +66,13 @@ LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED,
 class Folded:
     """What one event led to. `verdict` is `None` when nothing changed.
 
+    `bodies` are what the lines of `records` say, one each, before they were written: for reading alone, since parts that
+    did not change are shared with those of later events.
     `archived` are orders put out of memory, by their id: they are to be found again when something of them is heard.
     """
 
     records: tuple[Record, ...] = ()
+    bodies: tuple[Mapping[str, Any], ...] = ()
     decisions: tuple[Decision, ...] = ()
     archived: tuple[tuple[str, bytes], ...] = ()
     verdict: Verdict | None = None
@@ -79,6 +85,8 @@ class Projection:
         """Begin empty, or where a checkpoint's state stands."""
         self.account = account
         self.state = state if state is not None else State()
+        self._symbols = Symbols()
+        self._memory = Memory()
         self._handlers: dict[type[Body], Callable[[Turn, Any], None]] = {
             SettingsInForce: _fold_settings,
             Terms: _fold_terms,
@@ -114,6 +122,11 @@ class Projection:
         """Continue from a checkpoint of this fold version."""
         return cls(account, decode(State, checkpoint))
 
+    def weight(self) -> int:
+        """Say how many things a checkpoint has to write, nearly: the orders and single fills in memory."""
+        state = self.state
+        return len(state.orders) + sum(len(position.fills) for position in state.positions.values())
+
     # ---- folding
 
     def fold(self, event: Event) -> Folded:
@@ -127,15 +140,24 @@ class Projection:
         turn = Turn(state=state, event=event)
         state.exchange_ms = turn.exchange_ms
         self._handlers[type(event.body)](turn, event.body)
+        folded = self._conclude(turn)
+        self._symbols.follow(state, event.body)
+        return folded
+
+    def _conclude(self, turn: Turn) -> Folded:
+        """Compare what a turn left, and make records of what it led to."""
+        state, event = self.state, turn.event
         if state.settings is None:
             return Folded()
         if state.baseline is not None:
             cashflows.hear_ambiguous(turn)
             cashflows.prove_funding(turn)
-        verdict = compare(turn)
+            cashflows.derive_funding(turn)
+            forced.join_forced_closes(turn)
+        verdict = compare(turn, self._memory)
         if state.baseline is not None:
             if _close_gaps_by_balance(turn, verdict):
-                verdict = compare(turn)
+                verdict = compare(turn, self._memory)
             if verdict.wallet is Standing.SETTLED:  # the statement holds all of K's facts so far
                 state.k_at_wallet = capital_raw(state)
             capital = clamp(capital_raw(state), turn.settings.min_capital, turn.settings.max_capital)
@@ -149,20 +171,22 @@ class Projection:
         if not turn.changed:
             return Folded(decisions=tuple(turn.decisions), archived=tuple(turn.archived))
         state.event_seq += 1
-        turn.draft(RecordType.SNAPSHOT, None, snapshot_body(state, self.account, event.source_id, verdict))
+        body = snapshot_body(state, self.account, event.source_id, verdict, self._memory)
+        turn.draft(RecordType.SNAPSHOT, None, body)
+        drafts = sorted(turn.drafts, key=lambda draft: PLACES[draft.type])
         return Folded(
-            records=self._number(turn),
+            records=self._number(event, drafts),
+            bodies=tuple([draft.body for draft in drafts]),
             decisions=tuple(turn.decisions),
             archived=tuple(turn.archived),
             verdict=verdict,
         )
 
-    def _number(self, turn: Turn) -> tuple[Record, ...]:
-        """Give the turn's drafts their numbers, in the order of their types."""
-        state, event = self.state, turn.event
-        order = {kind: place for place, kind in enumerate(RecordType)}
+    def _number(self, event: Event, drafts: Iterable[Draft]) -> tuple[Record, ...]:
+        """Give drafts their numbers, in their order, and write their lines."""
+        state = self.state
         records = []
-        for draft in sorted(turn.drafts, key=lambda draft: order[draft.type]):
+        for draft in drafts:
             state.seq += 1
             if draft.numbered is not None:
                 draft.numbered(state.seq)
@@ -202,7 +226,7 @@ class Projection:
 
     def needs(self) -> Needs:
         """Say what only the exchange can tell, now."""
-        return needs_of(self.state)
+        return needs_of(self.state, self._symbols)
 
 
 def _after_baseline(handler: Callable[[Turn, Any], None]) -> Callable[[Turn, Any], None]:
@@ -242,14 +266,16 @@ def _fold_terms(turn: Turn, terms: Terms) -> None:
 def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     """Begin the ledger here: sums at 0, positions and wallet as stated, covered orders never facts."""
     state = turn.state
-    kept = set(state.incomes.heard) if baseline.adopted_by is not None else set()
+    kept = list(state.incomes.heard) if baseline.adopted_by is not None else []
     covered = {order.order_id: order for order in state.orders.values()} if baseline.adopted_by is not None else {}
     state.baseline, state.baseline_us = baseline, turn.event.at_us
     state.offset_ms = baseline.taken_ms - turn.event.at_us // 1_000 if state.offset_ms is None else state.offset_ms
     own_seed = turn.settings.seed_capital if baseline.adopted_by is None else None
     state.seed = baseline.wallet if own_seed is None else own_seed
     state.sums, state.peak = Sums(), None
-    state.positions, state.orders, state.unknown = {}, {}, {}
+    state.positions, state.orders = {}, {}
+    state.unknown, state.untold, state.derived = {}, {}, {}
+    state.forced, state.forced_rows = [], []
     state.incomes = Incomes(heard=dict.fromkeys(kept, baseline.taken_ms))
     state.income_numbers, state.ambiguous, state.witnesses = {}, [], {}
     state.incomplete, state.contradicted, state.funding_differences = {}, {}, {}
@@ -267,6 +293,7 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     state.k_at_wallet = state.seed
     for row in baseline.positions:
         fills.open_position(turn, row)
+    for row in statements.together(baseline.positions):
         key = fills.position_key(turn, row.symbol, row.side)
         if key in state.positions:
             stated = statements.stated_row(turn, row, baseline.taken_ms)

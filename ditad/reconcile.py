@@ -55,6 +55,7 @@ class DivergenceClass(StrEnum):
     MARGIN_BASIS = "MARGIN_BASIS"
     GAP = "GAP"
     AMOUNT_UNKNOWN = "AMOUNT_UNKNOWN"
+    DERIVED = "DERIVED"
     NOT_STATED = "NOT_STATED"
 
 
@@ -119,7 +120,7 @@ def result_of(findings: Iterable[Finding], ts: datetime | float | str | None = N
     status = max((finding.status for finding in found), key=SEVERITY.__getitem__, default=ReconcileStatus.UNKNOWN)
     worst = ""
     if status is not ReconcileStatus.OK and found:
-        worst = max(found, key=lambda finding: (SEVERITY[finding.status], abs(finding.delta))).field
+        worst = max((one for one in found if one.status is status), key=lambda finding: abs(finding.delta)).field
     return ReconcileResult(
         status=status,
         deltas={finding.field: finding.delta for finding in found},

@@ -11,8 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+RENDERED_MAX = 128
+"""Moments whose text is kept: the records of one event name the same few over and over."""
 
 
 class RecordType(StrEnum):
@@ -50,9 +55,10 @@ class Record:
     line: bytes
 
 
+@lru_cache(maxsize=RENDERED_MAX)
 def rfc3339(at_us: int) -> str:
     """Write microseconds since the epoch as RFC 3339 in UTC with microseconds."""
-    return (EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{(EPOCH + timedelta(microseconds=at_us)).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def rfc3339_ms(at_ms: int) -> str:

@@ -7,9 +7,8 @@ change of its state; a snapshot's line stays small however many positions there 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
-
-import orjson
 
 from ditad.events import AuditDone, Event, QuestionFailed, StreamState
 from ditad.projection import Folded
@@ -60,8 +59,8 @@ class Reporter:
             self._audit(event.body)
         elif isinstance(event.body, QuestionFailed) and event.body.unavailable:
             self._log.warning("audit.unavailable", question=event.body.question.value, reason=event.body.reason)
-        for record in folded.records:
-            self._record(record)
+        for record, body in zip(folded.records, folded.bodies, strict=True):
+            self._record(record, body)
 
     def _audit(self, audit: AuditDone) -> None:
         failing = ", ".join(audit.failed)
@@ -72,8 +71,7 @@ class Reporter:
             self._log.info("audit.done", cause=audit.cause, questions=questions)
         self._failing = failing
 
-    def _record(self, record: Record) -> None:
-        body: dict[str, Any] = orjson.loads(record.line)[record.type.value]
+    def _record(self, record: Record, body: Mapping[str, Any]) -> None:
         if record.type is RecordType.SNAPSHOT:
             self._log.info("snapshot", seq=record.seq, snapshot=self._short(body))
         elif record.type is RecordType.DIVERGENCE:
@@ -98,7 +96,7 @@ class Reporter:
             self._states[key] = state
         return news
 
-    def _divergence(self, seq: int, body: dict[str, Any]) -> None:
+    def _divergence(self, seq: int, body: Mapping[str, Any]) -> None:
         over = body["state"] in {"healed", "adopted"}
         if not self._changed(body["id"], body["state"], over=over):
             return
@@ -106,7 +104,7 @@ class Reporter:
         tell = self._log.info if over else self._log.error if body["state"] == "confirmed" else self._log.warning
         tell(f"divergence.{name}", seq=seq, divergence=body)
 
-    def _gap(self, seq: int, body: dict[str, Any]) -> None:
+    def _gap(self, seq: int, body: Mapping[str, Any]) -> None:
         over = body["state"] in {"final", "unclosable"}
         if not self._changed(body["id"], body["state"], over=over):
             return
@@ -115,7 +113,7 @@ class Reporter:
         else:
             self._log.info("gap.closed", seq=seq, gap=body)
 
-    def _short(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _short(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Give the log's form of a snapshot: totals, verdict, coverage, and the positions that changed."""
         positions = {f"{row['symbol']}:{row['side']}": row for row in body["k"]["positions"]}
         bare = {key: (row["qty"], row["entry_price"]) for key, row in positions.items()}

@@ -7,11 +7,12 @@ inquiries. What holds: only a completed question moves a watermark; a failed one
 
 from __future__ import annotations
 
-from ditad import cashflows
+from ditad import cashflows, fills
 from ditad.codec import encode
-from ditad.coverage import answered
+from ditad.coverage import answered, reaches
 from ditad.divergences import answer_inquiries
 from ditad.events import AuditDone, FactKind, Question, QuestionFailed
+from ditad.forced import retire
 from ditad.incomes import forget
 from ditad.needs import symbols_of
 from ditad.state import Round, State
@@ -47,61 +48,71 @@ def fold_audit(turn: Turn, audit: AuditDone) -> None:
     hear_clock(turn, audit)
     if state.baseline is None:
         return
+    fills.hear_listed(turn)
     round_, state.round = state.round, Round()
     asked = set(audit.questions)
     failed = [*round_.failed, *(name for name in audit.failed if name not in round_.failed)]
-    fills_through = _fills_through(state, audit, round_, asked)
+    fills_span = _fills_span(state, audit, round_, asked)
     fills_lag, income_lag = turn.lags_ms
-    if fills_through is not None:
+    if fills_span is not None:
         state.coverage.fills_available = True
         turn.touch_gaps(
             answered(
                 state.coverage,
                 FactKind.FILLS,
-                through_ms=fills_through,
+                from_ms=fills_span[0],
+                through_ms=fills_span[1],
                 rows=round_.fill_rows,
                 by="fill_history",
                 lag_ms=fills_lag,
                 now_us=turn.event.at_us,
             )
         )
-    income_done = False
-    if round_.income_to_ms is not None and round_.income_from_ms is not None:
-        income_done = round_.income_from_ms <= state.coverage.income_ms and Question.INCOME not in round_.failed_kinds
-    if income_done and round_.income_to_ms is not None:
+    income_span = _income_span(state, round_)
+    if income_span is not None:
+        kept_from_ms = income_span[0] if income_span[0] > state.coverage.income_ms else 0
         turn.touch_gaps(
             answered(
                 state.coverage,
                 FactKind.INCOME,
-                through_ms=round_.income_to_ms,
+                from_ms=income_span[0],
+                through_ms=income_span[1],
                 rows=round_.income_rows,
                 by="income",
                 lag_ms=income_lag,
                 now_us=turn.event.at_us,
             )
         )
-        cashflows.close_funding(turn, round_.income_to_ms)
-    for question, done in ((Question.FILLS, fills_through is not None), (Question.INCOME, income_done)):
-        if done:
+        cashflows.close_funding(turn, income_span[1], kept_from_ms)
+    for question, span in ((Question.FILLS, fills_span), (Question.INCOME, income_span)):
+        if span is not None:
             state.answered_us[question.value] = audit.asked_us
     answer_inquiries(turn, audit.asked_us, ", ".join(failed[:4]))
     _forget(turn)
     turn.changed = True
 
 
-def _fills_through(state: State, audit: AuditDone, round_: Round, asked: set[Question]) -> int | None:
-    """Give the end of a fills question that reached over the whole span for every symbol; `None` if it did not."""
+def _fills_span(state: State, audit: AuditDone, round_: Round, asked: set[Question]) -> tuple[int, int] | None:
+    """Give the span over which fills were answered for every symbol; `None` if it left out what could be asked."""
     if {Question.FILLS, Question.ORDER} & set(round_.failed_kinds):
         return None
     wanted = symbols_of(state)
     if not wanted:
         standing = {Question.BALANCE, Question.POSITIONS}
-        return audit.asked_ms if standing <= asked and not standing & set(round_.failed_kinds) else None
+        answered_all = standing <= asked and not standing & set(round_.failed_kinds)
+        return (state.coverage.fills_ms, audit.asked_ms) if answered_all else None
     if any(symbol not in round_.fills for symbol in wanted):
         return None
-    if any(round_.fills_from[symbol] > state.coverage.fills_ms for symbol in wanted):
+    span = max(round_.fills_from[symbol] for symbol in wanted), min(round_.fills[symbol] for symbol in wanted)
+    return span if reaches(state.coverage, FactKind.FILLS, *span) else None
+
+
+def _income_span(state: State, round_: Round) -> tuple[int, int] | None:
+    """As `_fills_span`, for income."""
+    if round_.income_from_ms is None or round_.income_to_ms is None or Question.INCOME in round_.failed_kinds:
         return None
-    return min(round_.fills[symbol] for symbol in wanted)
+    span = round_.income_from_ms, round_.income_to_ms
+    return span if reaches(state.coverage, FactKind.INCOME, *span) else None
 
 
 def _forget(turn: Turn) -> None:
@@ -116,6 +127,7 @@ def _forget(turn: Turn) -> None:
     }
     for position in state.positions.values():
         position.collapse(through - COLLAPSE_AFTER_MS)
+    retire(state, through - COLLAPSE_AFTER_MS)
     _put_away(turn, through - COLLAPSE_AFTER_MS)
 
 
@@ -124,6 +136,7 @@ def _put_away(turn: Turn, before_ms: int) -> None:
     state = turn.state
     for order_id, order in list(state.orders.items()):
         over = order.ended and not order.incomplete and not order.held and order_id not in state.contradicted
+        over = over and order_id not in state.forced
         last_ms = max([order.heard_us // 1_000 + (state.offset_ms or 0), *(piece.at_ms for piece in order.pieces)])
         if over and order_id.isdigit() and last_ms < before_ms:
             turn.archived.append((order_id, encode(state.orders.pop(order_id))))

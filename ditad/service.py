@@ -23,7 +23,6 @@ from ditad.bingx.network import Internet, Network
 from ditad.bingx.options import LIVE
 from ditad.clock import US_PER_S, Clock
 from ditad.config import AccountSettings
-from ditad.coverage import GapState
 from ditad.errors import VenueFatalError
 from ditad.events import SettingsInForce, StreamChanged, StreamState
 from ditad.hub import Hub
@@ -180,9 +179,7 @@ class AccountService:
             reasons.append(f"the exchange refuses this account: {self.refusal}")
         if state.baseline is None:
             reasons.append("there is no baseline yet")
-        reasons.extend(
-            f"{gap.id} is open: {', '.join(gap.causes)}" for gap in state.coverage.gaps if gap.state is GapState.OPEN
-        )
+        reasons.extend(f"{gap.id} is open: {', '.join(gap.causes)}" for gap in state.coverage.gaps if gap.open)
         if not state.streaming:
             reasons.append("there is no living stream")
         return tuple(reasons)

@@ -9,6 +9,7 @@ K − E without a subset of waiting ones that explains it; a statement repeated 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -112,17 +113,28 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
         oldest -= 1
     del twins.statements[:oldest]
     deadline = _deadline(twins, now_us)
-    sums = sorted(_sums(twins.facts))
-    for known in (ZERO, twins.confirmed):
-        if known is None:
-            continue
-        for statement in reversed(twins.statements):
-            wanted = sub(sub(k, statement.value), known)
-            place = bisect_left(sums, sub(wanted, tolerance))
-            if place < len(sums) and sums[place] <= add(wanted, tolerance):
-                standing = Standing.UNSETTLED if not known else Standing.RESIDUAL
-                return Balance(standing=standing, delta=known or delta, residual=known, deadline_us=deadline)
+    amounts = [fact.amount for fact in twins.facts]
+    latest = accumulate(reversed(amounts), add, initial=ZERO)  # mostly these alone explain it: K is ahead of E
+    if _explains(latest, twins, k, tolerance):
+        return Balance(standing=Standing.UNSETTLED, delta=delta, residual=ZERO, deadline_us=deadline)
+    sums = _sums(amounts)
+    if _explains(sums, twins, k, tolerance):
+        return Balance(standing=Standing.UNSETTLED, delta=delta, residual=ZERO, deadline_us=deadline)
+    known = twins.confirmed
+    if known and _explains(sums, twins, sub(k, known), tolerance):
+        return Balance(standing=Standing.RESIDUAL, delta=known, residual=known, deadline_us=deadline)
     return Balance(standing=Standing.RESIDUAL, delta=delta, residual=delta, deadline_us=deadline)
+
+
+def _explains(sums: Iterable[Decimal], twins: Twins, k: Decimal, tolerance: Decimal) -> bool:
+    """Say whether one of these sums of waiting facts is what K is ahead of one of the statements."""
+    ordered = sorted(sums)
+    for statement in reversed(twins.statements):
+        wanted = sub(k, statement.value)
+        place = bisect_left(ordered, sub(wanted, tolerance))
+        if place < len(ordered) and ordered[place] <= add(wanted, tolerance):
+            return True
+    return False
 
 
 def _deadline(twins: Twins, now_us: int) -> int | None:
@@ -131,9 +143,8 @@ def _deadline(twins: Twins, now_us: int) -> int | None:
     return min(waiting, default=None)
 
 
-def _sums(facts: list[WaitingFact]) -> list[Decimal]:
+def _sums(amounts: list[Decimal]) -> list[Decimal]:
     """Give what waiting facts can explain: each subset's sum, or those of their first, last and single ones if many."""
-    amounts = [fact.amount for fact in facts]
     if len(amounts) <= SEARCHED_FACTS_MAX:
         sums = [ZERO]
         for amount in amounts:

@@ -7,26 +7,35 @@ rule could use, and nothing is rounded but derived averages and ratios. (account
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
+from operator import attrgetter
+from typing import NamedTuple
 
+from ditad.book import Position
 from ditad.coverage import Gap, GapState, covered_through_ms
 from ditad.events import FactKind, PositionSide
+from ditad.kept import Memory, Totals
 from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, ratio, sub
 from ditad.reconcile import SEVERITY, ReconcileStatus
 from ditad.records import rfc3339, rfc3339_ms
 from ditad.settle import Standing
 from ditad.slots import clamp
-from ditad.state import Figure, State, StatedPosition
-from ditad.statements import leverage_of, mark_of
+from ditad.state import Figure, State, StatedPosition, Sums
+from ditad.statements import leverage_of, marks_of
 from ditad.turn import capital_raw
 from ditad.verdict import Verdict
 
 SCHEMA = 1
+ONE = Decimal(1)
 
 
-def snapshot_body(state: State, account: str, source_event_id: str, verdict: Verdict) -> dict[str, object]:
-    """Write the snapshot of this moment."""
-    baseline = state.baseline
+def snapshot_body(
+    state: State, account: str, source_event_id: str, verdict: Verdict, memory: Memory
+) -> dict[str, object]:
+    """Write the snapshot of this moment; parts that did not change since the last one are the same objects."""
     return {
         "schema": SCHEMA,
         "account": account,
@@ -34,15 +43,9 @@ def snapshot_body(state: State, account: str, source_event_id: str, verdict: Ver
         "source_event_id": source_event_id,
         "ts": rfc3339(state.at_us),
         "exchange_ts_ms": state.exchange_ms,
-        "baseline": None
-        if baseline is None
-        else {
-            "id": baseline.baseline_id,
-            "at": rfc3339_ms(baseline.taken_ms),
-            "wallet": plain(baseline.wallet),
-        },
-        "k": _k_block(state),
-        "e": _e_block(state),
+        "baseline": memory.blocks.of("baseline", (state.baseline,), partial(_baseline_block, state)),
+        "k": _k_block(state, memory),
+        "e": _e_block(state, memory),
         "b": None,
         "published": published(state, verdict),
         "coverage": coverage_block(state),
@@ -50,17 +53,39 @@ def snapshot_body(state: State, account: str, source_event_id: str, verdict: Ver
     }
 
 
+def _baseline_block(state: State) -> dict[str, object] | None:
+    baseline = state.baseline
+    if baseline is None:
+        return None
+    return {"id": baseline.baseline_id, "at": rfc3339_ms(baseline.taken_ms), "wallet": plain(baseline.wallet)}
+
+
 # ---- K --------------------------------------------------------------------------------------------------------------
 
 
-def _k_block(state: State) -> dict[str, object]:
+_sums = attrgetter(*(field.name for field in dataclasses.fields(Sums)))
+
+
+def _k_block(state: State, memory: Memory) -> dict[str, object]:
+    """Write K. What it is made of stands in `parts`, all of it, but for what nobody told."""
+    totals, held = memory.totals(state), _k_positions(state, memory)
+    make = partial(_k_written, state, memory, totals, held)
+    if state.unknown:
+        return make()
+    parts = (state.settings, state.baseline, state.seed, state.peak, totals, *_sums(state.sums), *held)
+    block: dict[str, object] = memory.blocks.of("k", parts, make)
+    return block
+
+
+def _k_written(state: State, memory: Memory, totals: Totals, held: list[_Held]) -> dict[str, object]:
     sums = state.sums
     known = state.baseline is not None
     raw = capital_raw(state)
     assert state.settings is not None, "the journal begins with the settings in force"
     capital = clamp(raw, state.settings.min_capital, state.settings.max_capital)
-    rows, unrealized, notional, margin = _k_positions(state)
-    runs = [position.run for position in state.positions.values()]
+    unrealized = _sum_or_none(position.unrealized for position in held)
+    notional = _sum_or_none(position.notional for position in held)
+    margin = _sum_or_none(position.margin for position in held)
     equity = None if unrealized is None else add(capital, unrealized)
     leverage = None
     if notional is not None:
@@ -69,13 +94,13 @@ def _k_block(state: State) -> dict[str, object]:
         "capital": plain(capital) if known else None,
         "capital_raw": plain(raw) if known else None,
         "realized_pnl": plain(sums.realized_pnl),
-        "book_realized_pnl": plain(shown(exact_sum(run.realized for run in runs))),
+        "book_realized_pnl": plain(shown(totals.realized)),
         "unrealized_pnl": plain_or_none(unrealized),
         "fees_paid": plain(sums.fees),
         "funding_paid": plain(sums.funding),
         "transfers": plain(sums.transfers),
         "other_income": plain(sums.other_income),
-        "precision": _precision(state),
+        "precision": _precision(state, memory, totals),
         "unknown": [
             {
                 "kind": amount.kind,
@@ -90,77 +115,94 @@ def _k_block(state: State) -> dict[str, object]:
         "equity": plain_or_none(equity) if known else None,
         "used_margin": plain_or_none(margin),
         "available_margin": plain(max(ZERO, sub(capital, margin))) if known and margin is not None else None,
-        "open_positions": sum(1 for run in runs if run.quantity),
+        "open_positions": totals.open,
         "peak_capital": plain_or_none(state.peak),
         "leverage": plain_or_none(leverage),
-        "trade_seq": sum(run.closed_trades for run in runs),
-        "positions": rows,
+        "trade_seq": totals.closed_trades,
+        "positions": [position.row for position in held],
     }
+
+
+def _sum_or_none(figures: Iterable[Decimal | None]) -> Decimal | None:
+    """Add up a figure of all positions; `None` where one of them lacks it."""
+    told = list(figures)
+    known = [figure for figure in told if figure is not None]
+    return exact_sum(known) if len(known) == len(told) else None
 
 
 def shown(amount: Decimal) -> Decimal:
     """Show a figure that was kept to 36 decimals with the 18 that are promised."""
-    return ratio(amount, Decimal(1))
+    return ratio(amount, ONE) if amount else ZERO
 
 
-def _precision(state: State) -> dict[str, str]:
+def _precision(state: State, memory: Memory, totals: Totals) -> dict[str, str]:
     """Say, per field, what rounded sources leave open; only where they leave anything."""
     sums = state.sums
     fields = {
         "capital_raw": add(sums.fees_slack, sums.realized_slack),
         "fees_paid": sums.fees_slack,
         "realized_pnl": sums.realized_slack,
-        "book_realized_pnl": exact_sum(position.run.realized_slack for position in state.positions.values()),
+        "book_realized_pnl": totals.realized_slack,
     }
-    for key, position in state.positions.items():
-        fields[f"entry_price:{key}"] = (
-            ratio(position.run.cost_slack, abs(position.run.quantity)) if position.run.quantity else ZERO
-        )
-    return {name: plain(shown(slack)) for name, slack in fields.items() if shown(slack)}
+    told = {name: plain(shown(slack)) for name, slack in fields.items() if slack and shown(slack)}
+    entries: dict[str, str] = memory.blocks.of("entry_precision", (totals,), partial(_entry_precision, state))
+    return told | entries
 
 
-def _k_positions(state: State) -> tuple[list[dict[str, object]], Decimal | None, Decimal | None, Decimal | None]:
-    """Give K's open positions, and its unrealised profit, notional and margin (`None`: a mark or leverage lacks)."""
-    rows: list[dict[str, object]] = []
-    unrealized: Decimal | None = ZERO
-    notional: Decimal | None = ZERO
-    margin: Decimal | None = ZERO
-    for key, position in sorted(state.positions.items()):
+def _entry_precision(state: State) -> dict[str, str]:
+    runs = {key: position.run for key, position in state.positions.items()}
+    slack = {key: ratio(run.cost_slack, abs(run.quantity)) for key, run in runs.items() if run.quantity}
+    return {f"entry_price:{key}": plain(open_) for key, open_ in slack.items() if open_}
+
+
+class _Held(NamedTuple):
+    """An open position of K: its row, its unrealised profit, notional and margin (`None`: a mark or leverage lacks)."""
+
+    row: dict[str, object]
+    unrealized: Decimal | None
+    notional: Decimal | None
+    margin: Decimal | None
+
+
+def _k_positions(state: State, memory: Memory) -> list[_Held]:
+    """Give K's open positions, in the order of their keys."""
+    found: list[_Held] = []
+    marks = marks_of(state)
+    for key in memory.in_order("positions", state.positions):
+        position = state.positions[key]
         run = position.run
         if not run.quantity:
             continue
-        mark = mark_of(state, position.symbol)
-        leverage = leverage_of(state, key, run.quantity)
-        quantity = abs(run.quantity)
-        short = position.side is PositionSide.SHORT or run.quantity < 0
-        own = None
-        if mark is None:
-            unrealized = notional = margin = None
-        else:
-            value = mul(quantity, mark.price)
-            if not run.uncertain:
-                own = shown(sub(run.cost, value) if short else sub(value, run.cost))
-            unrealized = None if unrealized is None or own is None else add(unrealized, own)
-            notional = None if notional is None else add(notional, value)
-            margin = None if margin is None or leverage is None else add(margin, ratio(value, leverage))
-        rows.append(
-            {
-                "symbol": position.symbol,
-                "side": "SHORT" if short else "LONG",
-                "qty": plain(quantity),
-                "entry_price": plain_or_none(run.entry_price),
-                "mark_price": None if mark is None else plain(mark.price),
-                "unrealized_pnl": plain_or_none(own),
-                "leverage": plain_or_none(leverage),
-            }
-        )
-    return rows, unrealized, notional, margin
+        mark, leverage = marks.get(position.symbol), leverage_of(state, key, run.quantity)
+        found.append(memory.rows.of(key, (run, mark, leverage), partial(_k_position, position, mark, leverage)))
+    return found
+
+
+def _k_position(position: Position, mark: Decimal | None, leverage: Decimal | None) -> _Held:
+    run = position.run
+    quantity = abs(run.quantity)
+    short = position.side is PositionSide.SHORT or run.quantity < 0
+    own = value = margin = None
+    if mark is not None:
+        value = mul(quantity, mark)
+        own = None if run.uncertain else shown(sub(run.cost, value) if short else sub(value, run.cost))
+        margin = None if leverage is None else ratio(value, leverage)
+    row: dict[str, object] = {
+        "symbol": position.symbol,
+        "side": "SHORT" if short else "LONG",
+        "qty": plain(quantity),
+        "entry_price": plain_or_none(run.entry_price),
+        "mark_price": plain_or_none(mark),
+        "unrealized_pnl": plain_or_none(own),
+        "leverage": plain_or_none(leverage),
+    }
+    return _Held(row, own, value, margin)
 
 
 # ---- E --------------------------------------------------------------------------------------------------------------
 
 
-def _e_block(state: State) -> dict[str, object]:
+def _e_block(state: State, memory: Memory) -> dict[str, object]:
     stated = state.stated
     figures = {
         "wallet_balance": stated.wallet,
@@ -177,7 +219,7 @@ def _e_block(state: State) -> dict[str, object]:
         "last_fill_realized_pnl": plain_or_none(stated.last_fill_realized_pnl),
         "last_funding": plain_or_none(stated.last_funding),
         "stated": {name: _stated(figure) for name, figure in figures.items() if figure is not None},
-        "positions": [_e_position(state, row) for _, row in sorted(stated.positions.items()) if row.quantity],
+        "positions": _e_positions(state, memory),
     }
 
 
@@ -185,9 +227,21 @@ def _stated(figure: Figure) -> dict[str, str]:
     return {"at": rfc3339(figure.at_us), "source": figure.source}
 
 
-def _e_position(state: State, row: StatedPosition) -> dict[str, object]:
+def _e_positions(state: State, memory: Memory) -> list[dict[str, object]]:
+    rows = []
+    for key in memory.in_order("stated", state.stated.positions):
+        row = state.stated.positions[key]
+        if row.quantity:
+            leverage = leverage_of(state, key, row.quantity)
+            rows.append(memory.stated_rows.of(key, (*_figures(row), leverage), partial(_e_position, row, leverage)))
+    return rows
+
+
+_figures = attrgetter("quantity", "entry_price", "mark_price", "unrealized_pnl", "at_us", "source")
+
+
+def _e_position(row: StatedPosition, leverage: Decimal | None) -> dict[str, object]:
     short = row.side is PositionSide.SHORT or row.quantity < 0
-    leverage = leverage_of(state, f"{row.symbol}:{row.side}", row.quantity)
     return {
         "symbol": row.symbol,
         "side": "SHORT" if short else "LONG",
@@ -252,7 +306,7 @@ def coverage_state(state: State) -> str:
     """Give `stale` (no living stream), `gap` (question not begun), `backfilling` (being asked) or `live`."""
     if not state.streaming or state.baseline is None:
         return "stale"
-    gaps = [gap for gap in state.coverage.gaps if gap.state is GapState.OPEN]
+    gaps = [gap for gap in state.coverage.gaps if gap.open]
     if not gaps:
         return "live"
     ended_us = max(max(gap.opened_us, state.connected_us) for gap in gaps)
@@ -275,7 +329,7 @@ def coverage_block(state: State) -> dict[str, object]:
             kind.value: "unavailable" if not coverage.available(kind) else _kind_state(state, kind, current)
             for kind in FactKind
         },
-        "gaps": [gap_body(gap) for gap in coverage.gaps if gap.state is GapState.OPEN],
+        "gaps": [gap_body(gap) for gap in coverage.gaps if gap.open or gap.state is GapState.UNCLOSABLE],
         "rejected": state.rejected,
         "other_assets": sorted(state.other_assets),
         "decisions": dict(sorted(state.decisions.items())),
@@ -285,7 +339,7 @@ def coverage_block(state: State) -> dict[str, object]:
 
 def _kind_state(state: State, kind: FactKind, current: str) -> str:
     if current == "live" or any(
-        gap.state is GapState.OPEN and kind in gap.kinds and kind.value not in gap.closed for gap in state.coverage.gaps
+        gap.open and kind in gap.kinds and kind.value not in gap.closed for gap in state.coverage.gaps
     ):
         return current
     return current if current == "stale" else "live"
@@ -293,7 +347,7 @@ def _kind_state(state: State, kind: FactKind, current: str) -> str:
 
 def gap_body(gap: Gap) -> dict[str, object]:
     """Write a gap as readers get it. (account.md §7)"""
-    return {
+    body: dict[str, object] = {
         "id": gap.id,
         "kinds": [kind.value for kind in gap.kinds],
         "from": rfc3339_ms(gap.from_ms),
@@ -310,6 +364,9 @@ def gap_body(gap: Gap) -> dict[str, object]:
             for kind, closing in gap.closed.items()
         },
     }
+    if gap.beyond:
+        body["beyond"] = {kind: rfc3339_ms(moment) for kind, moment in gap.beyond.items()}
+    return body
 
 
 def _reconcile_block(state: State, verdict: Verdict) -> dict[str, object]:
@@ -317,7 +374,7 @@ def _reconcile_block(state: State, verdict: Verdict) -> dict[str, object]:
     return {
         "status": result.status.value,
         "worst_field": result.worst_field,
-        "deltas": {name: plain(shown(delta)) for name, delta in result.deltas.items()},
+        "deltas": {name: plain(shown(delta)) if delta else "0" for name, delta in result.deltas.items()},
         "explanations": list(result.explanations),
         "divergences": [known.id for known in state.divergences.values()],
         "ts": rfc3339(state.at_us),

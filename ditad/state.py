@@ -12,13 +12,22 @@ from decimal import Decimal
 
 from ditad.book import Position
 from ditad.coverage import Coverage
-from ditad.events import BaselineTaken, Contract, IncomeRow, LeveragePush, PositionSide, Question, SettingsInForce
+from ditad.events import (
+    BaselineTaken,
+    Contract,
+    IncomeRow,
+    LeveragePush,
+    OrderRow,
+    PositionSide,
+    Question,
+    SettingsInForce,
+)
 from ditad.incomes import Incomes
 from ditad.money import ZERO
 from ditad.orders import Order
 from ditad.settle import Twins
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised whenever the same events lead to other snapshots; stored with what was folded."""
 
 
@@ -105,6 +114,19 @@ class UnknownAmount:
 
 
 @dataclass(slots=True, kw_only=True)
+class Untold:
+    """A funding push that did not tell its amount.
+
+    `moved` is what the wallet moved by between the statement before it and its own (`None`: none was before it),
+    `agreed` whether that one equalled K.
+    """
+
+    moved: Decimal | None
+    agreed: bool
+    heard_us: int
+
+
+@dataclass(slots=True, kw_only=True)
 class Inquiry:
     """A residual being asked about, since when, and which questions failed (``""``: none did)."""
 
@@ -140,8 +162,14 @@ class Divergence:
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """What the questions of the present audit round have brought so far."""
+    """What the questions of the present audit round have brought so far.
 
+    `listed` are the orders of which a list, asked for at `listed_ms`, says that something was executed and whose rows
+    have not come yet.
+    """
+
+    listed: dict[str, OrderRow] = field(default_factory=dict)
+    listed_ms: int = 0
     fills: dict[str, int] = field(default_factory=dict)
     fills_from: dict[str, int] = field(default_factory=dict)
     fill_rows: int = 0
@@ -196,6 +224,10 @@ class State:
     ambiguous: list[IncomeRow] = field(default_factory=list)
     witnesses: dict[str, list[Decimal]] = field(default_factory=dict)
     unknown: dict[str, UnknownAmount] = field(default_factory=dict)
+    forced: list[str] = field(default_factory=list)
+    forced_rows: list[str] = field(default_factory=list)
+    untold: dict[str, Untold] = field(default_factory=dict)
+    derived: dict[str, str] = field(default_factory=dict)
     other_assets: dict[str, Decimal] = field(default_factory=dict)
     sums: Sums = field(default_factory=Sums)
     peak: Decimal | None = None

@@ -8,6 +8,8 @@ arrived between asking and answering; a push without a position says nothing abo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from ditad.events import (
@@ -139,7 +141,7 @@ def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
     if report.asked_us < stated.positions_asked_us:
         return
     named: set[str] = set()
-    for row in report.rows:
+    for row in together(report.rows):
         if not owns(state, row.symbol):
             state.other_assets.setdefault(row.symbol.rpartition("-")[2], ZERO)
             continue
@@ -156,6 +158,40 @@ def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
     stated.positions_asked_us, stated.positions_asked_ms = report.asked_us, report.asked_ms
     state.answered_us[Question.POSITIONS.value] = report.asked_us
     turn.changed = True
+
+
+def together(rows: Iterable[PositionRow]) -> list[PositionRow]:
+    """Make one of all rows of a symbol and side: several isolated positions may stand beside each other.
+
+    (bingx.md §5, `onlyOnePosition`.) The entry price is the quotient of what they cost; a figure that one of them does
+    not tell is not told of all.
+    """
+    found: dict[tuple[str, PositionSide], PositionRow] = {}
+    for row in rows:
+        held = found.get((row.symbol, row.side))
+        found[row.symbol, row.side] = row if held is None else _joined(held, row)
+    return list(found.values())
+
+
+def _joined(left: PositionRow, right: PositionRow) -> PositionRow:
+    quantity = add(left.quantity, right.quantity)
+    entry = None
+    if left.entry_price is not None and right.entry_price is not None and quantity:
+        cost = add(mul(left.quantity, left.entry_price), mul(right.quantity, right.entry_price))
+        entry = ratio(cost, quantity)
+    return replace(
+        left,
+        quantity=quantity,
+        entry_price=entry,
+        mark_price=right.mark_price if left.mark_price is None else left.mark_price,
+        unrealized_pnl=_sum_or_none(left.unrealized_pnl, right.unrealized_pnl),
+        leverage=left.leverage if left.leverage == right.leverage else None,
+        initial_margin=_sum_or_none(left.initial_margin, right.initial_margin),
+    )
+
+
+def _sum_or_none(left: Decimal | None, right: Decimal | None) -> Decimal | None:
+    return None if left is None or right is None else add(left, right)
 
 
 def _state_position_row(turn: Turn, key: str, row: PositionRow, report: PositionsReport) -> None:
@@ -235,6 +271,17 @@ def mark_of(state: State, symbol: str) -> MarkSeen | None:
         if stated.symbol == symbol and stated.mark_price is not None and stated.mark_us is not None:
             return MarkSeen(price=stated.mark_price, at_us=stated.mark_us)
     return None
+
+
+def marks_of(state: State) -> dict[str, Decimal]:
+    """Give K's marks of all symbols, each as `mark_of` finds it."""
+    found: dict[str, Decimal] = {}
+    for stated in state.stated.positions.values():
+        if stated.mark_price is not None and stated.mark_us is not None:
+            found.setdefault(stated.symbol, stated.mark_price)
+    for symbol, seen in state.marks.items():
+        found[symbol] = seen.price
+    return found
 
 
 def leverage_of(state: State, key: str, quantity: Decimal) -> Decimal | None:

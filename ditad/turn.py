@@ -39,6 +39,7 @@ class Turn:
     state: State
     event: Event
     drafts: list[Draft] = field(default_factory=list)
+    drafted: set[tuple[RecordType, str | None]] = field(default_factory=set)
     decisions: list[Decision] = field(default_factory=list)
     archived: list[tuple[str, bytes]] = field(default_factory=list)
     gaps: dict[str, Gap] = field(default_factory=dict)
@@ -72,9 +73,13 @@ class Turn:
         """Add a record to this event's."""
         self.changed = True
         self.drafts.append(Draft(type=kind, key=key, body=body, replaces=replaces, numbered=numbered))
+        self.drafted.add((kind, key))
 
     def withdraw(self, kind: RecordType, key: str) -> tuple[int, ...]:
         """Take back a record of this event that is corrected within it; gives what it would have replaced."""
+        if (kind, key) not in self.drafted:
+            return ()
+        self.drafted.remove((kind, key))
         taken = [draft for draft in self.drafts if (draft.type, draft.key) == (kind, key)]
         self.drafts = [draft for draft in self.drafts if (draft.type, draft.key) != (kind, key)]
         return tuple(seq for draft in taken for seq in draft.replaces)

@@ -7,20 +7,22 @@ a failed question is UNKNOWN, never an empty answer. (account.md §5, §6)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from ditad import reconcile
 from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
 from ditad.divergences import ASKED, follow_divergences, follow_inquiries, key_of
 from ditad.events import PositionSide
-from ditad.money import ZERO, add, exact_sum, mul, sub
+from ditad.kept import Memory, Totals
+from ditad.money import ZERO, add, mul, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import rfc3339
 from ditad.settle import Balance, Standing, balance
 from ditad.state import State
-from ditad.statements import mark_of
+from ditad.statements import marks_of
 from ditad.turn import Turn, capital_raw, tolerance
 
 BEING_ASKED = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
@@ -51,54 +53,72 @@ class Verdict:
     settled: bool
 
 
-Waiting = Callable[[Balance], None]
+EQUAL = Balance(standing=Standing.SETTLED, delta=ZERO, residual=ZERO, deadline_us=None)
+"""How a position stands of which both ledgers say the same, and nothing waits."""
 
 
-def compare(turn: Turn) -> Verdict:
+def compare(turn: Turn, memory: Memory) -> Verdict:
     """Run every rule on the present state, and let divergences follow."""
     state = turn.state
     now = turn.event.at_us
-    deadlines: list[int] = []
-    wallet = balance(state.wallet_twins, capital_raw(state), tolerance(turn), now)
+    k, allowed = capital_raw(state), tolerance(turn)
+    wallet = balance(state.wallet_twins, k, allowed, now)
+    stands = [wallet]
     findings: list[Finding] = []
     if wallet.standing is not Standing.SILENT:
-        findings.append(_twin_finding(turn, "R1", reconcile.R1_FIELD, wallet, _wallet_figures(state), tolerance(turn)))
-    if wallet.deadline_us is not None:
-        deadlines.append(wallet.deadline_us)
-    quantities: dict[str, Balance] = {}
-    for key, twins in sorted(state.quantity_twins.items()):
-        position = state.positions.get(key)
-        held = position.run.quantity if position is not None else ZERO
-        stand = balance(twins, held, ZERO, now)
-        quantities[key] = stand
-        if stand.deadline_us is not None:
-            deadlines.append(stand.deadline_us)
-        findings.extend(_quantity_findings(turn, key, stand, held))
-    stands = [wallet, *quantities.values()]
-    findings.append(_await_fills(turn, _realized(state, turn), stands, findings))
+        e = state.wallet_twins.statements[-1].value
+        findings.append(_twin_finding(turn, "R1", reconcile.R1_FIELD, wallet, (k, e), allowed))
+    quantities, unequal = _quantities(turn, memory)
+    totals = memory.totals(state)
+    stands += unequal
+    findings += quantities
+    findings.append(_await_fills(turn, _realized(turn, memory, totals), stands, findings))
+    deadlines = [stand.deadline_us for stand in stands if stand.deadline_us is not None]
     if state.profit_off_us is not None:
         deadlines.append(state.profit_off_us + turn.settings.settle_window_us)
-    findings.extend(_notional(turn, findings))
+    otherwise = _of_quantities(quantities)
+    findings += _notional(turn, memory, quantities, otherwise)
     if state.margin is not None:
         finding = _margin_finding(state, turn)
         if finding is not None:
             findings.append(finding)
     if state.stated.positions_us is not None or state.stated.positions:
-        findings.append(_open_count(state, findings))
+        findings.append(_open_count(turn, memory, totals, otherwise))
     findings.extend(_contradictions(turn, wallet.standing))
-    doubts = _doubts(state)
-    follow_inquiries(turn, findings)
-    follow_divergences(turn, findings)
+    doubts_of_facts = _doubts_of_facts(state, totals)
+    unsaid = [finding for finding in findings if finding.klass is not None]
+    follow_inquiries(turn, unsaid)
+    follow_divergences(turn, unsaid)
     state.deadline_us = min((deadline for deadline in deadlines if deadline > now), default=None)
-    result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), doubts)
-    settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts(
-        state
-    )
+    result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), [*doubts_of_facts, *_doubts(state)])
+    settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts
     return Verdict(result=result, findings=tuple(findings), wallet=wallet.standing, settled=settled)
 
 
-def _wallet_figures(state: State) -> tuple[Decimal, Decimal]:
-    return capital_raw(state), state.wallet_twins.statements[-1].value
+def _quantities(turn: Turn, memory: Memory) -> tuple[list[Finding], list[Balance]]:
+    """R3: give the findings of every position, and how those stand of which the ledgers do not plainly say the same."""
+    state = turn.state
+    findings: list[Finding] = []
+    unequal: list[Balance] = []
+    for key in memory.in_order("quantities", state.quantity_twins):
+        twins = state.quantity_twins[key]
+        position = state.positions.get(key)
+        held = position.run.quantity if position is not None else ZERO
+        stand = None
+        if (
+            twins.facts
+            or len(twins.statements) != 1
+            or twins.statements[0].value != held
+            or twins.confirmed is not None
+        ):
+            stand = balance(twins, held, ZERO, turn.event.at_us)
+        if stand is None or stand.standing is Standing.SETTLED:
+            figures = (held, twins.statements[0].value, state.one_way)
+            findings += memory.equal.of(key, figures, partial(_quantity_findings, turn, key, EQUAL, held))
+        else:
+            unequal.append(stand)
+            findings += _quantity_findings(turn, key, stand, held)
+    return findings, unequal
 
 
 def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStatus, DivergenceClass]:
@@ -168,28 +188,34 @@ def _quantity_findings(turn: Turn, key: str, stand: Balance, held: Decimal) -> l
     return found
 
 
-def _realized(state: State, turn: Turn) -> Finding:
-    runs = [position.run for position in state.positions.values()]
+def _realized(turn: Turn, memory: Memory, totals: Totals) -> Finding:
+    state = turn.state
     basis = state.decisions.get("entry_basis")
-    ticks_known = all(position.tick is not None for position in state.positions.values())
     if basis is None:
-        exact, rounded = sum(run.votes_exact for run in runs), sum(run.votes_rounded for run in runs)
+        exact, rounded = totals.votes_exact, totals.votes_rounded
         if exact and not rounded:
             turn.decide("entry_basis", EXACT_ENTRY, f"{exact} closes fit the exact entry alone")
         elif rounded and not exact:
             turn.decide("entry_basis", ROUNDED_ENTRY, f"{rounded} closes fit the entry rounded to the tick alone")
-    ticks = ZERO if basis == EXACT_ENTRY else exact_sum(run.closed_ticks for run in runs)
+    parts = totals, state.sums.realized_slack, basis, turn.settings
+    found: Finding = memory.findings.of("R2", parts, partial(_realized_finding, turn, totals, basis))
+    return found
+
+
+def _realized_finding(turn: Turn, totals: Totals, basis: str | None) -> Finding:
+    state = turn.state
+    precision = add(state.sums.realized_slack, totals.realized_slack)
     finding = reconcile.realized(
-        book=exact_sum(run.realized_compared for run in runs),
-        stated=exact_sum(run.stated_compared for run in runs),
-        closes=sum(run.closes for run in runs),
-        closed_ticks=ticks,
-        precision=add(state.sums.realized_slack, exact_sum(run.realized_slack for run in runs)),
-        tick_known=ticks_known,
+        book=totals.realized_compared,
+        stated=totals.stated_compared,
+        closes=totals.closes,
+        closed_ticks=ZERO if basis == EXACT_ENTRY else totals.closed_ticks,
+        precision=precision,
+        tick_known=all(position.tick is not None for position in state.positions.values()),
         rounding=turn.settings.realized_rounding,
     )
-    strict = add(mul(Decimal("0.00000001"), Decimal(sum(run.closes for run in runs))), state.sums.realized_slack)
-    if finding.klass is None and abs(finding.delta) > add(strict, exact_sum(run.realized_slack for run in runs)):
+    strict = add(mul(Decimal("0.00000001"), Decimal(totals.closes)), precision)
+    if finding.klass is None and abs(finding.delta) > strict:
         return replace(finding, klass=DivergenceClass.ENTRY_ROUNDING)
     return finding
 
@@ -216,32 +242,50 @@ def _await_fills(turn: Turn, finding: Finding, stands: list[Balance], findings: 
     return replace(finding, status=worst.status, klass=worst.klass)
 
 
-def _notional(turn: Turn, findings: list[Finding]) -> list[Finding]:
-    """R4: both quantities at E's mark, then whether the marks themselves are too far apart."""
-    state = turn.state
-    k_total = e_total = own_total = ZERO
-    stale = spoke = False
-    for finding in [finding for finding in findings if finding.rule == "R3"]:
-        assert finding.symbol is not None, "R3 names its symbol"
-        key = key_of(state, finding.symbol, finding.side or "")
-        stated = state.stated.positions.get(key)
-        own = mark_of(state, finding.symbol)
-        mark = stated.mark_price if stated is not None and stated.mark_price is not None else None
-        price = mark if mark is not None else own.price if own is not None else None
-        if finding.k is None or finding.e is None or (not finding.k and not finding.e):
+def _notional(
+    turn: Turn, memory: Memory, quantities: list[Finding], otherwise: tuple[ReconcileStatus, DivergenceClass]
+) -> list[Finding]:
+    """R4: it speaks if both are flat everywhere, or of those positions whose mark somebody told."""
+    state, marks = turn.state, marks_of(turn.state)
+    valued: list[tuple[Finding, Decimal | None, Decimal | None]] = []
+    spoke = False
+    for finding in quantities:
+        if not finding.k and not finding.e:
             spoke = True
             continue
-        if price is None:
-            continue
-        spoke = True
+        assert finding.symbol is not None, "R3 names its symbol"
+        stated = state.stated.positions.get(key_of(state, finding.symbol, finding.side or ""))
+        own = marks.get(finding.symbol)
+        mark = stated.mark_price if stated is not None else None
+        if mark is not None or own is not None:
+            spoke = True
+            valued.append((finding, mark, own))
+    if not spoke:
+        return []
+    parts = (*itertools.chain.from_iterable(valued), *otherwise, turn.settings)
+    found: list[Finding] = memory.findings.of("R4", parts, partial(_valued, turn, valued, otherwise))
+    return found
+
+
+def _valued(
+    turn: Turn,
+    valued: list[tuple[Finding, Decimal | None, Decimal | None]],
+    otherwise: tuple[ReconcileStatus, DivergenceClass],
+) -> list[Finding]:
+    """Value both quantities at E's mark (where it told none: K's), then see if the marks are too far apart."""
+    k_total = e_total = own_total = ZERO
+    stale = False
+    for finding, mark, own in valued:
+        price = mark if mark is not None else own
+        assert price is not None, "only what has a mark is valued"
+        assert finding.k is not None, "R3 has both figures"
+        assert finding.e is not None, "R3 has both figures"
         k_total = add(k_total, mul(finding.k, price))
         e_total = add(e_total, mul(finding.e, price))
-        mine = own.price if own is not None else price
+        mine = own if own is not None else price
         own_total = add(own_total, mul(finding.k, mine))
         if mark is not None and abs(sub(mine, mark)) > mul(mine, turn.settings.mark_staleness_factor):
             stale = True
-    if not spoke:
-        return []
     return [
         reconcile.notional(
             k_at_e=k_total,
@@ -249,15 +293,15 @@ def _notional(turn: Turn, findings: list[Finding]) -> list[Finding]:
             k_own=own_total,
             stale=stale,
             epsilon=turn.settings.capital_epsilon,
-            otherwise=_of_quantities(findings),
+            otherwise=otherwise,
         )
     ]
 
 
-def _of_quantities(findings: list[Finding]) -> tuple[ReconcileStatus, DivergenceClass]:
+def _of_quantities(quantities: list[Finding]) -> tuple[ReconcileStatus, DivergenceClass]:
     """Give the worst standing of the quantities: R4 and R6 say what R3 says, never more and never less."""
     worst = max(
-        (finding for finding in findings if finding.rule == "R3" and finding.klass is not None),
+        (finding for finding in quantities if finding.klass is not None),
         key=lambda finding: SEVERITY[finding.status],
         default=None,
     )
@@ -284,10 +328,13 @@ def _margin_finding(state: State, turn: Turn) -> Finding | None:
     )
 
 
-def _open_count(state: State, findings: list[Finding]) -> Finding:
-    held = sum(1 for position in state.positions.values() if position.run.quantity)
-    stated = sum(1 for position in state.stated.positions.values() if position.quantity)
-    return reconcile.open_positions(k=held, e=stated, otherwise=_of_quantities(findings))
+def _open_count(
+    turn: Turn, memory: Memory, totals: Totals, otherwise: tuple[ReconcileStatus, DivergenceClass]
+) -> Finding:
+    stated = sum([1 for position in turn.state.stated.positions.values() if position.quantity])
+    make = partial(reconcile.open_positions, k=totals.open, e=stated, otherwise=otherwise)
+    found: Finding = memory.findings.of("R6", (totals.open, stated, *otherwise), make)
+    return found
 
 
 def _contradictions(turn: Turn, wallet: Standing) -> list[Finding]:
@@ -297,6 +344,9 @@ def _contradictions(turn: Turn, wallet: Standing) -> list[Finding]:
     findings.extend(_told_twice("FUNDING", name, difference) for name, difference in state.funding_differences.items())
     if wallet is Standing.SETTLED:
         state.funding_differences.clear()
+    if state.derived:  # what statements alone tell is no fact of the exchange's: never OK
+        derived = _told_twice("FUNDING", next(reversed(state.derived.values())), ZERO)
+        findings.append(replace(derived, status=ReconcileStatus.WARN, klass=DivergenceClass.DERIVED))
     return findings
 
 
@@ -316,18 +366,14 @@ def _told_twice(rule: str, name: str, delta: Decimal) -> Finding:
 # ---- doubts ---------------------------------------------------------------------------------------------------------
 
 
-def _incomplete(state: State) -> list[str]:
-    return list(state.incomplete)
-
-
-def doubts_of_facts(state: State) -> list[Doubt]:
+def _doubts_of_facts(state: State, totals: Totals) -> list[Doubt]:
     """Give what K itself cannot know: amounts nobody told, orders that jumped, closes beyond what is open."""
     doubts = []
     if state.unknown:
         doubts.append(
             Doubt(klass=DivergenceClass.AMOUNT_UNKNOWN, field="k", text=f"{len(state.unknown)} amounts not told")
         )
-    incomplete = _incomplete(state)
+    incomplete = list(state.incomplete)
     if incomplete:
         first = state.orders[incomplete[0]]
         doubts.append(
@@ -337,21 +383,18 @@ def doubts_of_facts(state: State) -> list[Doubt]:
                 text=f"{first.incomplete} ({len(incomplete)} orders)",
             )
         )
-    for key, position in state.positions.items():
-        for doubtful, text in (
-            (bool(position.run.waiting), "a close beyond what is open waits"),
-            (position.run.uncertain, "its entry is not known"),
-        ):
-            if doubtful:
-                doubts.append(Doubt(klass=DivergenceClass.GAP, field=f"position:{key}", text=text))
+    for key, text in totals.doubtful:
+        doubts.append(Doubt(klass=DivergenceClass.GAP, field=f"position:{key}", text=text))
     return doubts
 
 
 def _doubts(state: State) -> list[Doubt]:
-    doubts = doubts_of_facts(state)
-    for gap in state.coverage.gaps:
-        if gap.state == "open":
-            doubts.append(Doubt(klass=DivergenceClass.GAP, field="coverage", text=f"{gap.id}: {', '.join(gap.causes)}"))
+    """Give what else is in the way: facts that may be missing, and a wallet never stated."""
+    doubts = [
+        Doubt(klass=DivergenceClass.GAP, field="coverage", text=f"{gap.id}: {', '.join(gap.causes)}")
+        for gap in state.coverage.gaps
+        if gap.open
+    ]
     if state.stated.wallet is None:
         doubts.append(Doubt(klass=DivergenceClass.NOT_STATED, field="wallet_balance", text="never stated"))
     return doubts

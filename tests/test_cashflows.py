@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from ditad.events import PositionSide, StreamChanged, StreamState
-from tests.support.reading import at, audit
+from ditad.events import (
+    FillRow,
+    OrderStatus,
+    PositionRow,
+    PositionSide,
+    Question,
+    Side,
+    StreamChanged,
+    StreamState,
+)
+from tests.support.reading import at, audit, explained
 from tests.support.story import START_US, Story
 
 LONG = PositionSide.LONG
@@ -251,6 +260,225 @@ def test_where_the_exchange_keeps_no_income_that_is_said() -> None:
     story.income()
     story.audit_done()
     assert "live" == at(story.snap, "coverage.kinds.income")
+
+
+# ---- funding where no income is kept ------------------------------------------------------------------------------------
+
+
+def paid(story: Story) -> object:
+    """Give what K says was paid as funding."""
+    return story.k["funding_paid"]
+
+
+def demo(**figures: Any) -> Story:
+    """Begin on an exchange that keeps no income."""
+    story = Story(**figures)
+    story.income(available=False)
+    return story
+
+
+def asked(story: Story, wallet: str, *rows: FillRow, positions: tuple[PositionRow, ...] = ()) -> None:
+    """Tell a whole round of such an exchange, asked after some seconds."""
+    story.pass_s(10)
+    asked_us = story.us
+    story.balance(wallet)
+    story.positions(*positions)
+    story.fills(*rows)
+    story.income(available=False)
+    story.audit_done(asked_us=asked_us, questions=(Question.BALANCE, Question.POSITIONS, Question.FILLS))
+
+
+def test_without_income_funding_is_derived_from_agreed_statements() -> None:
+    """Untold in a gap: once all else was asked about, the difference is what was paid, marked, and no better than WARN."""
+    story = demo()
+    in_a_gap(story)
+    for _ in range(2):  # told again it is no other
+        story.account("999.6", reason="FUNDING_FEE", event_ms=START_US // 1_000 + 50)
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    assert ("UNKNOWN", "0") == (story.status, story.k["funding_paid"])
+    asked(story, "999.6")
+    (fact,) = current(story)
+    assert ("WARN", "0.4", [], ["DERIVED|funding:USDT"]) == (
+        story.status,
+        story.k["funding_paid"],
+        at(story.snap, "k.unknown"),
+        [line.rpartition(":")[0] for line in explained(story)],
+    )
+    assert (True, "0.4", ["push", "statements"]) == (fact["derived"], fact["amount"], fact["sources"])
+    assert [] == [body for body in story.of_type("divergence") if body["rule"] == "FUNDING"]
+
+
+def test_with_income_funding_is_never_derived() -> None:
+    """Rows will tell: until then the amount is unknown."""
+    story = Story()
+    in_a_gap(story)
+    story.account("999.6", reason="FUNDING_FEE")
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    for _ in range(3):
+        audit(story, "999.6", after_s=200)
+    assert ("UNKNOWN", "0") == (story.status, story.k["funding_paid"])
+
+
+def test_funding_beside_a_late_fill_is_what_the_wallet_moved_by() -> None:
+    """The statement before it did not equal K, but does with the fill that REST brought: then the movement is funding."""
+    story = demo()
+    order_id = story.new_order()
+    story.account("999.95")
+    story.account("999.55", reason="FUNDING_FEE")
+    held = (story.position_row("1", "100"),)
+    asked(story, "999.55", positions=held)
+    assert "UNKNOWN" == story.status
+    row = story.fill_row(order_id, "1", "100", "0.05", trade_id="1")
+    story.executed(order_id, "1", ap="100")
+    asked(story, "999.55", row, positions=held)
+    story.executed(order_id, "1", ap="100")
+    story.fills(row, order_id=order_id)
+    asked(story, "999.55", positions=held)
+    assert ("0.4", "0.05", "WARN") == (story.k["funding_paid"], story.k["fees_paid"], story.status)
+
+
+def test_funding_beside_a_fill_that_was_missed_is_what_is_left_of_the_movement() -> None:
+    """The statement before the gap equalled K; the wallet moved by both, and the fill's fee is known by its row."""
+    story = demo()
+    order_id = story.new_order()
+    in_a_gap(story)
+    story.account("999.55", reason="FUNDING_FEE")
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    held = (story.position_row("1", "100"),)
+    row = story.fill_row(order_id, "1", "100", "0.05", trade_id="1")
+    story.executed(order_id, "1", ap="100")
+    for _ in range(2):
+        asked(story, "999.55", row, positions=held)
+        story.executed(order_id, "1", ap="100")
+        story.fills(row, order_id=order_id)
+    asked(story, "999.55", positions=held)
+    assert ("0.4", "0.05", "WARN") == (story.k["funding_paid"], story.k["fees_paid"], story.status)
+
+
+def test_funding_is_derived_only_after_all_else_was_asked_about() -> None:
+    """K equals the statement before it by now, yet another fact may be on its way: the next round tells."""
+    story = demo()
+    story.account("999.95", ("BTC-USDT", LONG, "1", "100"))
+    story.account("999.55", reason="FUNDING_FEE")
+    story.order(z="1", ap="100.00000000", fee="0.05")
+    story.pass_s(5)
+    story.account(None, ("BTC-USDT", LONG, "1", "100"))
+    assert "0" == paid(story)
+    asked(story, "999.55", positions=(story.position_row("1", "100"),))
+    assert "0.4" == paid(story)
+
+
+def test_funding_is_not_derived_while_a_fact_waits_for_its_wallet() -> None:
+    """A fill came between the report and the end of the round: K moved by its fee, the stated wallet did not yet."""
+    story = demo()
+    in_a_gap(story)
+    story.account("999.6", reason="FUNDING_FEE")
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    story.pass_s(10)
+    asked_us = story.us
+    story.balance("999.6")
+    story.positions()
+    story.fills()
+    story.order(z="1", ap="100.00000000", fee="0.05")
+    story.account(None, ("BTC-USDT", LONG, "1", "100"))
+    story.audit_done(asked_us=asked_us, questions=(Question.BALANCE, Question.POSITIONS, Question.FILLS))
+    assert "0" == paid(story)
+    story.account("999.55")
+    asked(story, "999.55", positions=(story.position_row("1", "100"),))
+    assert "0.4" == paid(story)
+
+
+def test_a_loss_that_nobody_explains_is_not_taken_for_funding() -> None:
+    """The wallet fell by 10 before it: that is not funding, and the amount stays unknown."""
+    story = demo()
+    unsettled(story)
+    story.account("989.6", reason="FUNDING_FEE")
+    for _ in range(3):
+        asked(story, "989.6")
+    assert ("0", "UNKNOWN") == (story.k["funding_paid"], story.status)
+
+
+@pytest.mark.parametrize("lacks", ["a position", "a fee", "a profit", "an order", "a closed gap", "an answer"])
+def test_funding_is_derived_only_if_it_is_all_that_is_unknown(lacks: str) -> None:
+    """While anything else may be missing, what is left over is nobody's."""
+    story = demo(positions=(Story(baseline=False).position_row("1", "100"),) if lacks == "a profit" else ())
+    in_a_gap(story)
+    story.account("999.6", reason="FUNDING_FEE")
+    if lacks != "a closed gap":
+        story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    held: tuple[PositionRow, ...] = ()
+    match lacks:
+        case "a position":
+            held = (story.position_row("1", "100"),)
+        case "a fee":
+            story.order(z="1", ap="100.00000000", fee=None)
+            held = (story.position_row("1", "100"),)
+        case "a profit":
+            story.order(z="1", side=Side.SELL, ap="90.00000000", fee="0.045", rp="-10", kind="LIQUIDATION")
+        case "an order":
+            story.order(z=None, ap="100.00000000", fee="0", status=OrderStatus.PARTIALLY_FILLED)
+    for _ in range(3):
+        if lacks == "an answer":
+            story.failed(Question.FILLS)
+        asked(story, "999.6", positions=held)
+    assert "0" == story.k["funding_paid"]
+
+
+def test_several_pushes_of_one_settlement_are_derived_together() -> None:
+    """One isolated position after the other was charged: each later one by its own movement, the first by the rest."""
+    story = demo()
+    in_a_gap(story)
+    for wallet in ("999.6", "999.5", "999.3"):
+        story.account(wallet, reason="FUNDING_FEE")
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    for _ in range(3):
+        asked(story, "999.3")
+    assert (["0.4", "0.1", "0.2"], "0.7", "WARN") == (
+        [fact["amount"] for fact in current(story)],
+        story.k["funding_paid"],
+        story.status,
+    )
+
+
+def test_untold_settlements_apart_are_not_derived() -> None:
+    """Of two amounts nobody told only the sum is known: neither is."""
+    story = demo()
+    in_a_gap(story)
+    story.account("999.6", reason="FUNDING_FEE")
+    story.pass_s(600)
+    story.account("999.5", reason="FUNDING_FEE")
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    for _ in range(3):
+        asked(story, "999.5")
+    assert ("0", "UNKNOWN") == (story.k["funding_paid"], story.status)
+
+
+def test_a_settlement_heard_late_lies_between_no_statements() -> None:
+    """Its own statement is older than the last: the wallet's movement around it is not known."""
+    story = demo()
+    in_a_gap(story)
+    late_ms = story.ms
+    story.pass_s(1)
+    story.account("1000")
+    story.account("999.6", reason="FUNDING_FEE", event_ms=late_ms)
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    for _ in range(3):
+        asked(story, "1000")
+    assert (1, "UNKNOWN") == (len(at(story.snap, "k.unknown")), story.status)
+
+
+def test_rows_that_are_kept_after_all_take_the_derived_amounts_place() -> None:
+    """The exchange answers with income: the row is the fact, and nothing is derived any more."""
+    story = demo()
+    story.pass_s(100)
+    in_a_gap(story)
+    story.account("999.6", reason="FUNDING_FEE")
+    settled_ms = story.ms
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    for _ in range(3):
+        asked(story, "999.6")
+    story.income(story.income_row("1", "FUNDING_FEE", "-0.4", at_ms=settled_ms))
+    assert (["1"], "OK") == ([fact["tran_id"] for fact in current(story)], story.status)
 
 
 # ---- rows around the baseline -----------------------------------------------------------------------------------------

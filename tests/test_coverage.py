@@ -6,7 +6,9 @@ import pytest
 
 from ditad.coverage import (
     CAUSES_MAX,
+    DAY_MS,
     GAPS_MAX,
+    KEPT_MARGIN_MS,
     Coverage,
     Gap,
     GapState,
@@ -14,6 +16,7 @@ from ditad.coverage import (
     close_by_balance,
     covered_through_ms,
     open_gap,
+    reaches,
     resume,
     start,
 )
@@ -37,11 +40,14 @@ def gap(coverage: Coverage, at: int, cause: str = "lost", *, lasting: bool = Fal
     return open_gap(coverage, cause, now_ms=now, now_us=now * 1_000, lags_ms=LAGS, lasting=lasting)
 
 
-def ask(coverage: Coverage, kind: FactKind, through: int, *, rows: int = 0) -> list[Gap]:
+def ask(coverage: Coverage, kind: FactKind, through: int, *, rows: int = 0, kept_from: int | None = None) -> list[Gap]:
     """Complete a question over everything up to `through` milliseconds after the baseline."""
     lag = LAGS[0] if kind is FILLS else LAGS[1]
     by = "fill_history" if kind is FILLS else "income"
-    return answered(coverage, kind, through_ms=BASELINE + through, rows=rows, by=by, lag_ms=lag, now_us=7)
+    since = coverage.asked_ms(kind) if kept_from is None else BASELINE + kept_from
+    return answered(
+        coverage, kind, from_ms=since, through_ms=BASELINE + through, rows=rows, by=by, lag_ms=lag, now_us=7
+    )
 
 
 def prove(coverage: Coverage, asked: int) -> list[Gap]:
@@ -282,6 +288,127 @@ def test_without_any_history_the_balance_is_the_last_word() -> None:
     gap(coverage, 100)
     (final,) = prove(coverage, 200)
     assert (GapState.FINAL, "balance", 0) == (final.state, final.by, through(coverage))
+
+
+# ---- beyond what the exchange keeps ----------------------------------------------------------------------------------
+
+
+def outage(days: int) -> tuple[Coverage, Gap]:
+    """Give coverage after an outage of some days, both watermarks at its beginning; the stream lives again."""
+    coverage = begun()
+    for kind in (FILLS, INCOME):
+        ask(coverage, kind, 200_000)
+    opened = gap(coverage, 200_000, lasting=True)
+    assert opened is not None
+    resume(coverage, BASELINE + 200_000 + days * DAY_MS)
+    return coverage, opened
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "late", "wanted"),
+    [
+        (FILLS, 29, 0, True),
+        (FILLS, 29, 1, False),
+        (FILLS, 40, 1, True),
+        (FILLS, 40, 10 * DAY_MS, True),
+        (FILLS, 40, 10 * DAY_MS + KEPT_MARGIN_MS + 1, False),
+        (INCOME, 40, 10 * DAY_MS, False),
+        (INCOME, 100, 10 * DAY_MS, True),
+    ],
+    ids=[
+        "whole",
+        "too late",
+        "more than is kept",
+        "all kept fills",
+        "less than is kept",
+        "kept income",
+        "all kept income",
+    ],
+)
+def test_a_question_reaches_back_to_the_watermark_or_to_all_that_is_kept(
+    kind: FactKind, days: int, late: int, *, wanted: bool
+) -> None:
+    """Fills are kept for 30 days, income for 90: only what lies before that may be left out."""
+    coverage, _ = outage(days)
+    begin = coverage.asked_ms(kind)
+    assert wanted == reaches(coverage, kind, begin + late, begin + days * DAY_MS)
+
+
+def test_a_gap_beyond_what_is_kept_ends_unclosable_with_what_is_proven() -> None:
+    """Fills of the first ten days are kept no more, income is: both were asked to the end, the balance agrees."""
+    coverage, opened = outage(40)
+    end = 41 * DAY_MS
+    proven = prove(coverage, end)
+    told = [ask(coverage, FILLS, end, rows=7, kept_from=10 * DAY_MS), ask(coverage, INCOME, end)]
+    assert ([[opened]] * 3, GapState.UNCLOSABLE, "balance+fill_history+income", {"fills": BASELINE + 10 * DAY_MS}) == (
+        [proven, *told],
+        opened.state,
+        opened.by,
+        opened.beyond,
+    )
+    assert ([opened], False, 50_000) == (coverage.gaps, coverage.is_open(), through(coverage))
+
+
+def test_an_unclosable_gap_is_open_until_a_balance_report_equals_k() -> None:
+    """What the questions brought proves nothing of what they could not bring; said once, and never final."""
+    coverage, opened = outage(40)
+    end = 41 * DAY_MS
+    ask(coverage, FILLS, end, kept_from=10 * DAY_MS)
+    ask(coverage, INCOME, end)
+    before = (opened.state, opened.by, coverage.is_open())
+    assert (GapState.UNCLOSABLE, "fill_history+income", True) == before
+    assert [[opened], [], []] == [
+        prove(coverage, end),
+        prove(coverage, end + 1),
+        ask(coverage, FILLS, end + DAY_MS),
+    ]
+    assert ("balance+fill_history+income", False, 50_000) == (opened.by, coverage.is_open(), through(coverage))
+
+
+def test_what_no_gap_covers_becomes_one_when_it_is_kept_no_more() -> None:
+    """The stream lived, but no question was answered for 40 days: what nobody asked about in time is said."""
+    coverage = begun()
+    ask(coverage, INCOME, 200_000)
+    told = ask(coverage, FILLS, 40 * DAY_MS, kept_from=10 * DAY_MS)
+    (one,) = coverage.gaps
+    assert ([one], [FILLS], BASELINE, BASELINE + 10 * DAY_MS, GapState.UNCLOSABLE) == (
+        told,
+        one.kinds,
+        one.from_ms,
+        one.to_ms,
+        one.state,
+    )
+    assert ["fills: not asked about while they were kept"] == one.causes
+
+
+def test_a_gap_that_still_lasts_remembers_what_is_kept_no_more() -> None:
+    """It ends unclosable when its own end has been asked about; until then nothing is covered beyond its beginning."""
+    coverage, opened = outage(40)
+    opened.to_ms = None
+    ask(coverage, FILLS, 41 * DAY_MS, kept_from=10 * DAY_MS)
+    ask(coverage, INCOME, 41 * DAY_MS)
+    assert (GapState.OPEN, 50_000) == (opened.state, through(coverage))
+    resume(coverage, BASELINE + 41 * DAY_MS)
+    ask(coverage, FILLS, 42 * DAY_MS)
+    ask(coverage, INCOME, 42 * DAY_MS)
+    assert GapState.UNCLOSABLE is opened.state
+
+
+def test_at_the_most_gaps_an_unclosable_one_is_opened_again_and_stays_unclosable() -> None:
+    """A later cause added to it is asked about; what was lost stays lost."""
+    coverage, opened = outage(40)
+    ask(coverage, FILLS, 41 * DAY_MS, kept_from=10 * DAY_MS)
+    ask(coverage, INCOME, 41 * DAY_MS)
+    prove(coverage, 41 * DAY_MS)
+    coverage.gaps = [opened] * GAPS_MAX
+    gap(coverage, 42 * DAY_MS, "rejected")
+    coverage.gaps = [opened]
+    assert GapState.OPEN is opened.state
+    ask(coverage, FILLS, 43 * DAY_MS)
+    ask(coverage, INCOME, 43 * DAY_MS)
+    assert (GapState.UNCLOSABLE, True) == (opened.state, coverage.is_open())
+    prove(coverage, 43 * DAY_MS)
+    assert not coverage.is_open()
 
 
 # ---- covered through ------------------------------------------------------------------------------------------------------

@@ -11,8 +11,18 @@ from typing import Any
 
 import pytest
 
-from ditad.events import CoveredOrder, FillsReport, OrdersReport, OrderStatus, PositionSide, Question, Side, Terms
-from ditad.fills import created_ms
+from ditad.events import (
+    CoveredOrder,
+    FillRow,
+    FillsReport,
+    OrdersReport,
+    OrderStatus,
+    PositionSide,
+    Question,
+    Side,
+    Terms,
+)
+from ditad.orders import created_ms
 from tests.support.captures import (
     FIRST_PAIR,
     audit_short,
@@ -453,6 +463,7 @@ def test_a_forced_order_that_no_push_told_becomes_known() -> None:
     story.executed(order_id, "1", side=Side.SELL, question=Question.FORCED_ORDERS, forced="LIQUIDATION")
     assert "UNKNOWN" == story.status
     story.fills(story.fill_row(order_id, "1", "90", "0.045", rp="-10", side=Side.SELL))
+    story.balance("989.955")
     assert (0, "LIQUIDATION", "989.955") == (
         story.k["open_positions"],
         story.of_type("fill")[-1]["forced"],
@@ -487,6 +498,133 @@ def test_a_forced_close_in_another_asset_is_known_without_a_position() -> None:
     order_id = buy(story, side=Side.SELL, symbol="BTC-USDC")
     story.executed(order_id, "1", side=Side.SELL, symbol="BTC-USDC", question=Question.FORCED_ORDERS, forced="ADL")
     assert [] == at(story.snap, "k.positions")
+
+
+# ---- rows that are kept no more ---------------------------------------------------------------------------------------
+
+DAY_S = 86_400
+KEPT_MS = 30 * 86_400_000 - 600_000
+
+
+def asked(
+    story: Story, order_id: str, executed: str, *rows: FillRow, from_ms: int | None = None, **figures: Any
+) -> None:
+    """Answer a question about an order: its own figures, then the rows of it that are kept."""
+    story.pass_s(10)
+    story.executed(order_id, executed, **figures)
+    story.fills(*rows, order_id=order_id, from_ms=story.ms - KEPT_MS if from_ms is None else from_ms)
+
+
+def resting(story: Story, days: int = 40) -> str:
+    """Rest an order and hear nothing of it for some days."""
+    order_id = story.order(z="0", q="3", status=OrderStatus.NEW, kind="LIMIT")
+    story.pass_s(days * DAY_S)
+    return order_id
+
+
+def test_rows_that_are_kept_no_more_become_one_opening_interval() -> None:
+    """3 at 101 executed, one row of 1 at 103: (0, 2] costs 200; its fee and profit are unknown, and that is said."""
+    story = Story()
+    order_id = resting(story)
+    row = story.fill_row(order_id, "1", "103", "0.05", trade_id="9", at_ms=story.ms - DAY_S * 1_000)
+    asked(story, order_id, "3", row, ap="101.00000000")
+    assert ([], "UNKNOWN") == (current(story), story.status)
+    asked(story, order_id, "3", row, ap="101.00000000")
+    assert [("0", "2", "200", None, None), ("2", "3", "103", "0.05", "0")] == [
+        tuple(fill[name] for name in ("z0", "z1", "quote", "fee", "realized_pnl")) for fill in current(story)
+    ]
+    assert [("fill", order_id, "0", "2")] == [
+        tuple(amount[name] for name in ("kind", "order_id", "z0", "z1")) for amount in at(story.snap, "k.unknown")
+    ]
+    assert ((), "3", "UNKNOWN") == (
+        story.projection.needs().orders,
+        at(story.snap, "k.positions.0.qty"),
+        story.status,
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "figures"),
+    [
+        (29, {}),
+        (40, {"from_ms": 0}),
+        (40, {"from_ms": START_US // 1_000 + 39 * DAY_S * 1_000}),
+        (40, {"ap": None}),
+    ],
+    ids=["all rows are kept", "the answer reached back", "not all that is kept was asked for", "no average price"],
+)
+def test_an_order_that_the_exchange_can_still_tell_is_asked_about(days: int, figures: dict[str, Any]) -> None:
+    """Rows that lack are no reason to believe that they are kept no more."""
+    story = Story()
+    order_id = resting(story, days)
+    for _ in range(3):
+        asked(story, order_id, "3", **{"ap": "101.00000000", **figures})
+    assert ([], [order_id]) == (current(story), [need.order_id for need in story.projection.needs().orders])
+
+
+def test_an_id_that_tells_no_creation_time_proves_nothing() -> None:
+    """Nobody knows whether rows of it were ever older than what is kept."""
+    story = Story()
+    story.order("12", z="0", q="3", status=OrderStatus.NEW)
+    story.pass_s(40 * DAY_S)
+    for _ in range(3):
+        asked(story, "12", "3", ap="101.00000000")
+    assert [] == current(story)
+
+
+def test_an_order_that_still_executes_waits_until_its_figures_stand_still() -> None:
+    """A row later than what the executed quantity speaks of would be counted into the opening."""
+    story = Story()
+    order_id = resting(story)
+    active: dict[str, Any] = {"status": OrderStatus.PARTIALLY_FILLED, "ap": "100.00000000"}
+    asked(story, order_id, "2", **active)
+    row = story.fill_row(order_id, "1", "103", "0.05", trade_id="9")
+    asked(story, order_id, "2", row, **active)
+    assert [] == current(story)
+    asked(story, order_id, "3", row, status=OrderStatus.PARTIALLY_FILLED, ap="101.00000000")
+    asked(story, order_id, "3", row, status=OrderStatus.PARTIALLY_FILLED, ap="101.00000000")
+    assert [("0", "2", "200"), ("2", "3", "103")] == [
+        tuple(fill[name] for name in ("z0", "z1", "quote")) for fill in current(story)
+    ]
+
+
+def test_an_average_price_told_late_is_heard() -> None:
+    """The executed quantity alone was told first."""
+    story = Story()
+    order_id = resting(story)
+    asked(story, order_id, "3")
+    asked(story, order_id, "3", ap="101.00000000")
+    assert [("0", "3", "303")] == [tuple(fill[name] for name in ("z0", "z1", "quote")) for fill in current(story)]
+
+
+def test_rows_that_come_after_all_take_the_opening_intervals_place() -> None:
+    """What was taken for kept no more is told by rows: they count, each with its own figures."""
+    story = Story()
+    order_id = resting(story)
+    for _ in range(2):
+        asked(story, order_id, "3", ap="101.00000000")
+    story.fills(story.fill_row(order_id, "3", "101", "0.15", trade_id="9"), order_id=order_id)
+    assert ([("0", "3", "0.15")], []) == (
+        [tuple(fill[name] for name in ("z0", "z1", "fee")) for fill in current(story)],
+        at(story.snap, "k.unknown"),
+    )
+
+
+@pytest.mark.parametrize("days", [20, 40], ids=["the baseline is within what is kept", "it is older"])
+def test_rows_kept_no_more_of_an_order_from_before_the_baseline(days: int) -> None:
+    """They lie before the baseline if the answer reached back to it; else nobody knows, and the order stays asked about."""
+    story = Story()
+    order_id = order_id_at(START_US // 1_000 - 25 * DAY_S * 1_000)
+    story.pass_s(days * DAY_S)
+    row = story.fill_row(order_id, "1", "103", "0.05", trade_id="9")
+    story.fills(row)
+    for _ in range(2):
+        asked(story, order_id, "3", row, ap="101.00000000")
+    booked = [(fill["z0"], fill["z1"], fill["quote"]) for fill in current(story)]
+    assert (([("2", "3", "103")], "") if days == 20 else ([], "it began before the baseline")) == (
+        booked,
+        story.projection.state.orders[order_id].incomplete,
+    )
 
 
 # ---- exact fees -------------------------------------------------------------------------------------------------------

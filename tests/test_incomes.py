@@ -139,6 +139,14 @@ def test_a_settlement_without_any_row_keeps_its_push_and_is_a_difference() -> No
     assert ((), (), Decimal("1.5")) == (change.removed, change.added, change.difference[1])
 
 
+def test_a_settlement_whose_rows_are_kept_no_more_is_no_difference() -> None:
+    """No row came because none could come: what was pushed stays, and nothing is said against it."""
+    incomes = Incomes()
+    hear(incomes, push("1.5"))
+    assert [] == close_groups(incomes, SETTLED + 9_000_000, SETTLED + 1)
+    assert incomes.groups[0].closed
+
+
 def test_a_group_closes_once_and_only_with_pushes() -> None:
     """Rows alone are facts already; a closed group says nothing again."""
     incomes = Incomes()

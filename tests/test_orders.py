@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ditad.axis import CUMULATIVE, PER_FILL, Derivation, derive, rows_exceed
 from ditad.events import FillRow, OrderPush, OrderStatus, PositionSide, Side
-from ditad.orders import Order, Piece, hear_push, hear_rows, order_from
+from ditad.orders import Order, Piece, Unkept, hear_push, hear_rows, order_from
 
 FILLED, PARTIAL = OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED
 RATES = (Decimal("0.0005"), Decimal("0.0002"))
@@ -860,3 +860,79 @@ def test_an_exact_piece_keeps_the_better_of_two_quotes() -> None:
     )
     pieces: tuple[Piece, ...] = told(order).pieces
     assert Decimal("0.000000025") == pieces[1].quote_slack
+
+
+# ---- the part whose rows are kept no more ---------------------------------------------------------------------------------
+
+
+def unkept(order: Order, quantity: str, quote: str, *, price: str = "101.00000000") -> Order:
+    """Say that the beginning of an order is older than any row; `price` is the average of all of it."""
+    order.unkept = Unkept(
+        quantity=Decimal(quantity), quote=Decimal(quote), executed=order.known, price=Decimal(price), at_ms=SECOND
+    )
+    return order
+
+
+def test_what_no_row_can_tell_is_one_opening_interval() -> None:
+    """3 at 101, a row tells 1 at 103: the first 2 cost 200, as exact as the average's digits; nothing is asked for."""
+    order = unkept(heard(Decimal(3), row("1", "103", fee="0.05", at=1_000)), "2", "200", price="101.0")
+    derivation = told(order)
+    opening, last = derivation.pieces
+    assert ("", [("0", "2"), ("2", "3")], Decimal(200), Decimal("0.15")) == (
+        derivation.incomplete,
+        spans(derivation),
+        opening.quote,
+        opening.quote_slack,
+    )
+    assert (None, None, False, ("order",), SECOND) == (
+        opening.fee,
+        opening.realized_pnl,
+        opening.single,
+        opening.sources,
+        opening.at_ms,
+    )
+    assert (Decimal(103), Decimal("0.05"), True) == (last.quote, last.fee, last.single)
+
+
+def test_an_order_that_no_row_tells_at_all_is_one_interval() -> None:
+    """Everything of it is older: all of it is at the average price."""
+    derivation = told(unkept(heard(Decimal(3)), "3", "303"))
+    assert (("", [("0", "3")]), Decimal(303)) == (
+        (derivation.incomplete, spans(derivation)),
+        derivation.pieces[0].quote,
+    )
+
+
+def test_frames_within_what_is_kept_no_more_stay() -> None:
+    """(0, 1] was heard in time, with its fee; only (1, 2] is not told, and the rows follow."""
+    order = heard(frame("1", "100.00000000", n="0.05"), Decimal(3), row("1", "103", fee="0.05", at=1_000))
+    derivation = told(unkept(order, "2", "200"))
+    assert ([("0", "1"), ("1", "2"), ("2", "3")], [Decimal("0.05"), None, Decimal("0.05")], "") == (
+        spans(derivation),
+        [piece.fee for piece in derivation.pieces],
+        derivation.incomplete,
+    )
+
+
+def test_a_frame_at_the_end_of_what_is_kept_no_more_speaks_for_itself() -> None:
+    """Its own average price and time are better than what is left over."""
+    order = heard(frame("2", "99.00000000", at=500), Decimal(3), row("1", "103", at=1_000))
+    derivation = told(unkept(order, "2", "200"))
+    assert ([Decimal(198), Decimal(103)], SECOND + 500) == (
+        [piece.quote for piece in derivation.pieces],
+        derivation.pieces[0].at_ms,
+    )
+
+
+def test_rows_after_what_is_kept_no_more_are_held_against_frames() -> None:
+    """303 in all, and a frame that says 110 a piece: a contradiction; within the average's digits it is none."""
+    rows = row("1", "103", at=1_000)
+    against = unkept(heard(frame("3", "110.00000000"), rows), "2", "200")
+    within = unkept(heard(frame("3", "101.04000000"), rows), "2", "200", price="101.0")
+    assert (1, 0) == (len(told(against).problems), len(told(within, tick=None).problems))
+
+
+def test_what_lies_before_the_baseline_is_no_fact_though_no_row_tells_it() -> None:
+    """The covered part reaches over what is kept no more: only the rows beyond it count."""
+    order = heard(Decimal(3), row("1", "103", at=1_000), opening="2")
+    assert [("2", "3")] == spans(told(unkept(order, "2", "200")))

@@ -571,6 +571,53 @@ def test_income_is_answered_only_from_the_watermark_on() -> None:
     assert begin_ms < story.projection.state.coverage.income_ms
 
 
+def long_outage(story: Story, days: int, wallet: str) -> None:
+    """Lose the stream for some days; then one whole round, over what the exchange still keeps."""
+    story.tell(StreamChanged(state=StreamState.LOST, detail="off", at_ms=None))
+    story.pass_s(days * 86_400)
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    story.pass_s(200)
+    asked_us = story.us
+    story.balance(wallet)
+    story.positions(story.position_row("1", "100", mark="100"))
+    story.fills(from_ms=story.ms - 30 * 86_400_000 + 600_000)
+    story.income(from_ms=story.ms - 90 * 86_400_000 + 600_000)
+    story.audit_done(asked_us=asked_us)
+
+
+def test_a_gap_beyond_what_the_exchange_keeps_is_shown_until_a_new_baseline() -> None:
+    """40 days off, and the reports equal K: OK again, covered only up to the outage, the gap said to be unclosable."""
+    story = Story(positions=(Story(baseline=False).position_row("1", "100"),))
+    covered = at(story.snap, "coverage.covered_through")
+    long_outage(story, 40, "1000")
+    shown = at(story.snap, "coverage.gaps.0")
+    assert ("OK", "live", covered, "unclosable", "balance+fill_history", ["fills"]) == (
+        story.status,
+        at(story.snap, "coverage.state"),
+        at(story.snap, "coverage.covered_through"),
+        shown["state"],
+        shown["by"].removesuffix("+income"),
+        list(shown["beyond"]),
+    )
+    assert story.projection.needs().facts_after_us is None
+    adopt(story, "1000", story.position_row("1", "100"))
+    assert ([], "final") == (at(story.snap, "coverage.gaps"), story.of_type("gap")[-1]["state"])
+
+
+def test_a_loss_beyond_what_the_exchange_keeps_is_an_error_and_no_longer_a_question() -> None:
+    """The wallet lacks 7 that no question can explain any more: ERROR, and the gap stays open to the eye."""
+    story = Story(positions=(Story(baseline=False).position_row("1", "100"),))
+    long_outage(story, 40, "993")
+    for _ in range(2):
+        audit(story, "993", story.position_row("1", "100", mark="100"))
+    assert ("ERROR", "7", "unclosable", "gap") == (
+        story.status,
+        story.delta("capital_vs_wallet"),
+        at(story.snap, "coverage.gaps.0.state"),
+        at(story.snap, "coverage.state").replace("backfilling", "gap"),
+    )
+
+
 def test_where_neither_kind_is_answered_the_balance_report_closes_alone() -> None:
     """A key that may ask for nothing else still proves that nothing is missing."""
     story = Story()

@@ -241,7 +241,7 @@ def made(kind: RecordType, body: dict[str, object]) -> Folded:
     """Make a record as a fold would."""
     line = orjson.dumps({"seq": 7, "type": kind.value, "ts": "", kind.value: body})
     record = Record(seq=7, n=1, type=kind, at_us=0, key=None, replaces=(), line=line)
-    return Folded(records=(record,), decisions=(), verdict=None)
+    return Folded(records=(record,), bodies=(body,), decisions=(), verdict=None)
 
 
 def event() -> Event:

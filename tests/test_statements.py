@@ -5,6 +5,7 @@ All payloads are synthetic.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,7 @@ from ditad.events import (
     PositionsReport,
     Side,
 )
+from ditad.statements import together
 from tests.support.reading import at, explained
 from tests.support.story import START_US, Story
 
@@ -220,6 +222,56 @@ def test_a_one_way_short_of_a_report_is_signed() -> None:
         at(story.snap, "e.positions.0.side"),
         at(story.snap, "k.positions.0.qty"),
     )
+
+
+def test_isolated_positions_of_one_side_are_added() -> None:
+    """1 at 100.1 and 3 at 100.3 (`onlyOnePosition=false`) are 4 at their cost's quotient, in K, in E and in R3."""
+    story = Story(positions=(row(entry="100.1"), row(qty="3", entry="100.3")))
+    story.pass_s(1)
+    story.positions(row(entry="100.1", mark="101"), row(qty="3", entry="100.3", mark="101"))
+    shown = [
+        (at(story.snap, f"{ledger}.positions.0.qty"), at(story.snap, f"{ledger}.positions.0.entry_price"))
+        for ledger in "ke"
+    ]
+    slack = at(story.snap, "k.precision")["entry_price:BTC-USDT:LONG"]
+    assert ([("4", "100.25")] * 2, "OK", "0", "0.05") == (
+        shown,
+        story.status,
+        story.delta("position_qty:BTC-USDT:LONG"),
+        slack,
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "told"),
+    [
+        (("1", "2"), ("3", "4"), ("3.5", "10", "30", "3", "101")),
+        (("1", None), ("3", "4"), (None, None, None, None, "101")),
+        (("1", "2"), ("3", None), (None, None, None, None, "101")),
+        (("0", "2"), ("0", "2"), (None, "10", "30", "3", "101")),
+    ],
+    ids=["all told", "the first tells no entry", "the second tells no entry", "nothing is held"],
+)
+def test_what_one_of_several_positions_does_not_tell_is_not_told_of_all(left: Any, right: Any, told: Any) -> None:
+    """Profits and margins are added, a leverage must be the same; the mark is one of the symbol's."""
+
+    def made(qty: str, entry: str | None, **figures: str | None) -> PositionRow:
+        figure: dict[str, Any] = {
+            name: None if text is None or entry is None else D(text) for name, text in figures.items()
+        }
+        return replace(row(qty=qty), entry_price=None if entry is None else D(entry), **figure)
+
+    first = made(*left, unrealized_pnl="4", initial_margin="10", leverage="3")
+    second = replace(made(*right, unrealized_pnl="6", initial_margin="20", leverage="3"), mark_price=D(101))
+    (one,) = together([first, second])
+    wanted = [None if text is None else D(text) for text in told]
+    assert wanted == [one.entry_price, one.unrealized_pnl, one.initial_margin, one.leverage, one.mark_price]
+
+
+def test_positions_of_both_sides_stay_apart() -> None:
+    """Only rows of one symbol and side are one."""
+    rows = [row(mark="99"), row(side=SHORT), row(symbol="ETH-USDT")]
+    assert rows == together(rows)
 
 
 def test_positions_in_another_asset_stay_out() -> None:

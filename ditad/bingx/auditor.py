@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeVar
 
 import structlog
@@ -52,7 +53,8 @@ class _Progress:
     failed: list[str] = field(default_factory=list)
     unavailable: set[Question] = field(default_factory=set)
     symbols: set[str] = field(default_factory=set)
-    standing: list[object] = field(default_factory=list)
+    wallet: Decimal | None = None
+    held: tuple[object, ...] | None = None
 
 
 class Auditor:
@@ -91,9 +93,9 @@ class Auditor:
             if await self._ask_one(ask, progress):
                 progress.answered.append(ask.question)
             self._settle(ask, before_us, progress)
+            if ask.question in STATEMENTS and progress.wallet is not None and progress.held is not None:
+                self._watch.reported(progress.wallet, progress.held, pushes, self._clock.mono_s())
         await self._ask_late_symbols(planned, progress)
-        if len(progress.standing) == len(STATEMENTS):
-            self._watch.reported(tuple(progress.standing), pushes, self._clock.mono_s())
         done = AuditDone(
             cause=planned.cause,
             asked_us=asked_us,
@@ -120,13 +122,12 @@ class Auditor:
             case Question.BALANCE:
                 balance = await self._deliver(ask.question, "", self._asker.balance, progress)
                 if balance is not None:
-                    progress.standing += [row.wallet for row in balance.rows if row.asset == self._margin_asset]
+                    progress.wallet = next(row.wallet for row in balance.rows if row.asset == self._margin_asset)
                 return balance is not None
             case Question.POSITIONS:
                 positions = await self._deliver(ask.question, "", self._asker.positions, progress)
                 if positions is not None:
-                    held = sorted((row.symbol, row.side, row.quantity) for row in positions.rows)
-                    progress.standing.append(tuple(held))
+                    progress.held = tuple(sorted((row.symbol, row.side, row.quantity) for row in positions.rows))
                 return positions is not None
             case Question.ORDER:
                 return await self._ask_order(ask, progress)
@@ -138,8 +139,8 @@ class Auditor:
             case Question.INCOME:
                 income = await self._deliver(ask.question, "", lambda: self._asker.income(from_ms), progress)
                 return income is not None
-            case Question.OPEN_ORDERS:
-                raise AssertionError("open orders are asked for at the baseline only")
+            case Question.OPEN_ORDERS | Question.ORDERS:
+                raise AssertionError("lists of orders are asked for at the baseline and with the fills only")
 
     async def _ask_order(self, ask: Ask, progress: _Progress) -> bool:
         """Ask for the order's own figures, then for its executions: complete sets need both."""
@@ -182,12 +183,16 @@ class Auditor:
                 self._schedule.failed(Question.FILLS, self._clock.now_us())
 
     async def _symbols_ordered(self, from_ms: int, progress: _Progress) -> set[str] | None:
-        """Give the symbols of recent orders; `None` where that failed, none where this key is refused the question."""
+        """Deliver what was executed of recent orders, and give their symbols.
+
+        `None` where that failed, none where this key is refused the question. What was executed comes before the rows
+        of it: together they are complete sets, and nobody needs to ask about each order alone.
+        """
         if not self._orders_listed:
             return set()
         asked_us = self._clock.now_us()
         try:
-            return {row.symbol for row in await self._asker.orders_since(from_ms)}
+            report, raw = await self._asker.orders_since(from_ms)
         except VenueFatalError:
             raise
         except VenueError as error:
@@ -202,6 +207,10 @@ class Auditor:
             await self._reject(Question.FILLS, refusal)
             await self._fail(Question.FILLS, "allOrders", refusal.reason, asked_us, progress)
             return None
+        if report.rows:
+            at_us = self._clock.now_us()
+            await self._sink.deliver(report, at_us=at_us, raw=Raw(source="rest", at_us=at_us, data=raw))
+        return {row.symbol for row in report.rows}
 
     async def _deliver(
         self,

@@ -166,7 +166,7 @@ class Baseline:
         if not self._all_orders:
             return ()
         try:
-            return await self._asker.orders_since(from_ms)
+            report, _ = await self._asker.orders_since(from_ms)
         except VenueError as error:
             if not is_refused(error):
                 raise
@@ -174,3 +174,4 @@ class Baseline:
             self._log.warning("baseline.degraded", question="allOrders", reason=str(error))
             self._all_orders = False
             return ()
+        return report.rows

@@ -309,13 +309,14 @@ class Feed:
         """Count what makes a report void or a baseline impossible, before it is queued."""
         match body:
             case AccountPush():
-                self._wallet_touched += any(line.asset == self._options.margin_asset for line in body.balances)
+                wallets = [line.wallet for line in body.balances if line.asset == self._options.margin_asset]
+                self._wallet_touched += bool(wallets)
                 self._positions_touched += bool(body.positions)
                 self._disturbed += 1
-                self._watch.pushed()
+                self._watch.pushed(self._clock.mono_s(), *wallets[-1:])
             case OrderPush():
                 self._disturbed += 1
-                self._watch.pushed()
+                self._watch.pushed(self._clock.mono_s())
             case PushRejected(money=True):
                 self._disturbed += 1
             case _:
@@ -323,7 +324,7 @@ class Feed:
 
     async def _report(self, told: turns.Report) -> None:
         self._disturbed += 1
-        self._watch.pushed()
+        self._watch.changed()
         if told.state is StreamState.CONNECTED:
             self._connects += 1
             self._connected.set()

@@ -134,14 +134,15 @@ class Asker:
         found = spans.complete_orders(rows.order_rows(answer.data))
         return _orders_report(Question.OPEN_ORDERS, None, answer.asked_us, answer.asked_ms, found), answer.raw
 
-    async def orders_since(self, from_ms: int) -> tuple[OrderRow, ...]:
-        """Ask for the orders of all symbols from a moment to now."""
+    async def orders_since(self, from_ms: int) -> tuple[OrdersReport, bytes]:
+        """Ask for the orders of all symbols that were created from a moment to now."""
         pages = self._pages()
-        _, asked_ms = self._rest.now()
+        asked_us, asked_ms = self._rest.now()
         found: list[OrderRow] = []
         for span in spans.order_spans(min(from_ms, asked_ms - 1), asked_ms):
             found += await self._halved(pages, span, "/swap/v2/trade/allOrders", {}, spans.ORDERS_ROWS_MAX, _orders)
-        return spans.complete_orders(found)
+        report = _orders_report(Question.ORDERS, None, asked_us, asked_ms, spans.complete_orders(found))
+        return report, pages.raw
 
     async def forced_orders(self, from_ms: int) -> tuple[OrdersReport, bytes]:
         """Ask for the automatic closes of both kinds from a moment to now."""
@@ -167,7 +168,13 @@ class Asker:
         asked_us, asked_ms = self._rest.now()
         span = spans.income_span(min(from_ms, asked_ms - 1), asked_ms)
         found = await self._halved(
-            pages, span, "/swap/v2/user/income", {}, self._options.page_rows_max, rows.income_rows
+            pages,
+            span,
+            "/swap/v2/user/income",
+            {},
+            self._options.page_rows_max,
+            rows.income_rows,
+            limit_max=spans.INCOME_ROWS_MAX,
         )
         nothing = all(answer.data is None for answer in pages.answers)
         report = IncomeReport(
@@ -235,11 +242,13 @@ class Asker:
         limit: int,
         read: Callable[[object], tuple[Row, ...]],
         *,
+        limit_max: int = 0,
         names: tuple[str, str] = ("startTime", "endTime"),
         at_ms: Callable[[Row], int] | None = None,
     ) -> list[Row]:
         """Ask for a span, and for its halves where the answer is as long as its limit; always both bounds.
 
+        A piece that cannot be halved is asked for with `limit_max`, where that is more.
         With `at_ms` the rows are executions, whose own time says which half they belong to, and whose answer has a
         limit of its own.
         """
@@ -255,9 +264,13 @@ class Asker:
             fresh = read(answer.data)
             if len(fresh) >= limit:
                 halves = piece.halves()
-                if halves is None:
+                if halves is not None:
+                    pending += reversed(halves)
+                elif limit < limit_max:
+                    limit = limit_max  # one second may hold more than a short page
+                    pending.append(piece)
+                else:
                     raise VenueError(f"{path}: {limit} rows and more within a second or two.")
-                pending += reversed(halves)
             else:
                 found += fresh if at_ms is None else [row for row in fresh if piece.holds(at_ms(row))]
         return found

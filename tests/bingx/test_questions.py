@@ -297,7 +297,8 @@ async def test_orders_of_all_symbols_are_asked_for() -> None:
         venue.scripts[ORDERS_PATH] = [Reply(data={"orders": [ORDER]})]
         report, _ = await asker.open_orders()
         assert Question.OPEN_ORDERS is report.question
-        assert report.rows == await asker.orders_since(NOW_MS - 10 * DAY_MS)
+        since, _ = await asker.orders_since(NOW_MS - 10 * DAY_MS)
+        assert (Question.ORDERS, report.rows) == (since.question, since.rows)
     assert len(venue.questions(ORDERS_PATH)) == 2
 
 

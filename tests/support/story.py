@@ -327,13 +327,13 @@ class Story:
             whole_second=True,
         )
 
-    def fills(self, *rows: FillRow, symbol: str = "BTC-USDT", order_id: str | None = None) -> None:
+    def fills(self, *rows: FillRow, symbol: str = "BTC-USDT", order_id: str | None = None, from_ms: int = 0) -> None:
         """Tell a completed fills question over everything so far."""
         self.tell(
             FillsReport(
                 symbol=symbol,
                 order_id=order_id,
-                from_ms=0,
+                from_ms=from_ms,
                 to_ms=self.ms,
                 asked_us=self.us + 500,
                 asked_ms=self.ms,
