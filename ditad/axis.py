@@ -27,7 +27,7 @@ from ditad.laying import (
     stated_bounds,
 )
 from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
-from ditad.orders import Order, Piece, Reading, Timed, Unkept
+from ditad.orders import Order, Part, Piece, Reading, Timed, Unkept
 
 COMMISSION_STEP = Decimal("0.00000001")
 """Commissions are cut to eight decimals (bingx.md §4, `o.n`)."""
@@ -106,7 +106,7 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     segments, problem, tick = laid.segments, laid.problem, terms.tick
     by_end = {segment.z1: segment for segment in segments}
     kept_from, *unkept = opened(order, terms)
-    readings = {reading.z: reading for reading in order.readings}
+    readings = {reading.z: _telling(reading, terms) for reading in order.readings}
     if order.unkept is not None and kept_from not in readings:
         readings[kept_from] = _unkept_reading(order.unkept)
     begun = starts(order)
@@ -162,6 +162,17 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
         problems=tuple(problems),
         printed=tick is not None and any(not on_grid(price, tick) for price in _average_prices(order)),
     )
+
+
+def _telling(reading: Reading, terms: Terms) -> Reading:
+    """Take a fee and profit of 0 for untold where every rate takes something: the frame told of no execution.
+
+    An amendment, say, tells its `z` and zeros; what was executed before it may have been missed.
+    """
+    if reading.fee != 0 or reading.realized_pnl or reading.average_price is None or not terms.rates:
+        return reading
+    least = mul(mul(reading.z, reading.average_price), min(abs(rate) for rate in terms.rates))
+    return reading if least < COMMISSION_STEP else replace(reading, fee=None, realized_pnl=None)
 
 
 def _average_prices(order: Order) -> list[Decimal]:
@@ -328,10 +339,24 @@ def _piece(span: _Span, price: tuple[_Quote, bool], terms: Terms) -> tuple[Piece
             at_ms=timed.at_ms if timed is not None else _stamp(rows[-1], heard),
             whole_second=timed is None and rows[-1].whole_second,
             sources=(*(heard.sources if heard is not None else ()), *(("fill_history",) if rows else ())),
+            parts=_parts(rows, profit),
         ),
         proof,
         _contradiction(span, rows, fee, profit),
     )
+
+
+def _parts(rows: Sequence[FillRow], profit: Decimal | None) -> tuple[Part, ...]:
+    """Give the single executions of a piece where there are several, and their profits make up the piece's."""
+    told = [
+        Part(quantity=row.quantity, quote=mul(row.quantity, row.price), realized_pnl=row.realized_pnl)
+        for row in rows
+        if row.realized_pnl is not None
+    ]
+    if len(told) < max(len(rows), 2) or profit is None:
+        return ()
+    off = sub(profit, exact_sum(part.realized_pnl for part in told))
+    return tuple(told) if abs(off) <= mul(COMMISSION_STEP, Decimal(len(told))) else ()
 
 
 def _stamp(row: FillRow, heard: Reading | None) -> int:

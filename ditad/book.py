@@ -33,7 +33,10 @@ ROUNDED_ENTRY = "rounded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookFill:
-    """A piece as the book sees it. `grows` says whether it adds in the position's own direction (hedge mode)."""
+    """A piece, or one execution of it, as the book sees it.
+
+    `within` is the end of the piece that it is an execution of: among those of one piece nobody told the order.
+    """
 
     order_id: str
     z0: Decimal
@@ -47,6 +50,7 @@ class BookFill:
     compared: bool
     at_ms: int
     whole_second: bool
+    within: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,7 +311,8 @@ def _standing(group: list[BookFill]) -> list[BookFill]:
 def _precedes(left: BookFill, right: BookFill) -> bool:
     """Say whether one fill is known to be earlier than another: by `z` within an order, by times that are exact."""
     if left.order_id == right.order_id:
-        return left.z0 < right.z0
+        loose = left.within is not None and left.within == right.within
+        return left.z0 < right.z0 and not loose
     return not (left.whole_second or right.whole_second) and left.at_ms < right.at_ms
 
 

@@ -261,13 +261,14 @@ def _change_position(turn: Turn, order: Order, removed: list[Piece], added: list
         contract = state.contracts.get(order.symbol)
         position = Position(symbol=order.symbol, side=side, tick=contract.tick if contract is not None else None)
         state.positions[key] = position
-    held = position.fills if removed else ()
-    booked = {(fill.z0, fill.z1): fill for fill in held if fill.order_id == order.order_id}
+    held = [fill for fill in position.fills if fill.order_id == order.order_id] if removed else []
+    booked = {piece.z1: [fill for fill in held if piece.z0 <= fill.z0 and fill.z1 <= piece.z1] for piece in removed}
     # What was collapsed into the position's base cannot be taken out again; whatever tells it anew is in there already.
-    collapsed = [piece for piece in removed if (piece.z0, piece.z1) not in booked]
+    collapsed = [piece for piece in removed if not booked[piece.z1]]
     before = position.run.quantity
-    old = [booked[piece.z0, piece.z1] for piece in removed if piece not in collapsed]
-    new = [_book_fill(order, piece) for piece in added if not any(_overlap(piece, gone) for gone in collapsed)]
+    old = [fill for piece in removed for fill in booked[piece.z1]]
+    told = [piece for piece in added if not any(_overlap(piece, gone) for gone in collapsed)]
+    new = [fill for piece in told for fill in _book_fills(order, piece)]
     if old != new:  # a fee that was learnt is nothing to the book, which would be folded again from there
         position.change(removed=old, added=new)
     turn.move_quantity(key, sub(position.run.quantity, before))
@@ -277,8 +278,9 @@ def _overlap(left: Piece, right: Piece) -> bool:
     return left.z0 < right.z1 and right.z0 < left.z1
 
 
-def _book_fill(order: Order, piece: Piece) -> BookFill:
-    return BookFill(
+def _book_fills(order: Order, piece: Piece) -> list[BookFill]:
+    """Give a piece to the book, execution by execution where its rows tell several."""
+    whole = BookFill(
         order_id=order.order_id,
         z0=piece.z0,
         z1=piece.z1,
@@ -292,6 +294,25 @@ def _book_fill(order: Order, piece: Piece) -> BookFill:
         at_ms=piece.at_ms,
         whole_second=piece.whole_second,
     )
+    if not piece.parts or order.is_forced:
+        return [whole]
+    fills, z0 = [], piece.z0
+    for part in piece.parts:
+        z1 = add(z0, part.quantity)
+        fills.append(
+            replace(
+                whole,
+                z0=z0,
+                z1=z1,
+                quantity=part.quantity,
+                quote=part.quote,
+                single=True,
+                stated_pnl=part.realized_pnl,
+                within=piece.z1,
+            )
+        )
+        z0 = z1
+    return fills
 
 
 def _rebook(turn: Turn, order: Order) -> None:

@@ -70,11 +70,21 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One execution inside a piece, whose place there nobody told; `quote` is quantity·price."""
+
+    quantity: Decimal
+    quote: Decimal
+    realized_pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """A fill: the interval ``(z0, z1]`` of an order, its money and how far each figure may be off.
 
     `quote` is Σ quantity·price. `fee` is positive when paid. `single` says that it is known to be one execution.
-    `whole_second` says that `at_ms` is only good to a second.
+    `whole_second` says that `at_ms` is only good to a second. `parts` are the executions of it where rows tell several
+    of one moment: others may have come between them.
     """
 
     z0: Decimal
@@ -91,6 +101,7 @@ class Piece:
     at_ms: int
     whole_second: bool
     sources: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
 
     @property
     def quantity(self) -> Decimal:
