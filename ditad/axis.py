@@ -14,6 +14,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ditad.events import FillRow
 from ditad.laying import (
+    CUMULATIVE,
+    PER_FILL,
     Laid,
     Segment,
     Terms,
@@ -27,16 +29,13 @@ from ditad.laying import (
     stated_bounds,
 )
 from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
-from ditad.orders import Order, Part, Piece, Reading, Timed, Unkept
+from ditad.orders import Order, Part, Piece, Reading, Timed, Unkept, interval
 
 COMMISSION_STEP = Decimal("0.00000001")
 """Commissions are cut to eight decimals (bingx.md §4, `o.n`)."""
 
 ROW_FEE_SLACK = Decimal("0.0000005")
 """A fee learnt from a fill history is rounded to six decimals (bingx.md §5)."""
-
-PER_FILL = "per_fill"
-CUMULATIVE = "cumulative"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +148,10 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
         piece, proven, contradiction = _piece(here, price, terms)
         problems.extend([contradiction] if contradiction else [])
         proofs.update([proven] if proven is not None else [])
-        if right > kept_from and (piece.fee is None or piece.realized_pnl is None):
+        piece = _witnessed(order, piece)
+        if right > kept_from and (piece.fee is None or (piece.realized_pnl is None and not _closed(order, right))):
             missing.append(f"fee or profit of ({plain(piece.z0)}, {plain(right)}] not told")
-        pieces.append(_witnessed(order, piece))
+        pieces.append(piece)
         quote = _after(here, piece)
         left, skipped = right, None
     missing.extend(_untold(order, left, laid=bool(segments), contradicted=bool(problem), missing=bool(missing)))
@@ -276,11 +276,25 @@ def _after(span: _Span, piece: Piece) -> _Quote | None:
 
 
 def _witnessed(order: Order, piece: Piece) -> Piece:
-    """Take the exact fee where an income row told it for a rounded one."""
+    """Take the exact fee where an income row told it for a rounded one, and what nobody but income told."""
+    told = order.restated.get(interval(piece))
+    if told is not None:
+        lacks_fee, lacks_profit = piece.fee is None, piece.realized_pnl is None
+        piece = replace(
+            piece,
+            fee=told.fee if lacks_fee else piece.fee,
+            realized_pnl=told.realized_pnl if lacks_profit else piece.realized_pnl,
+            sources=(*piece.sources, "income") if lacks_fee or lacks_profit else piece.sources,
+        )
     exact = order.exact_fees.get(str(piece.z1))
     if exact is None or not piece.fee_slack or piece.fee is None or abs(sub(exact, piece.fee)) > piece.fee_slack:
         return piece
-    return replace(piece, fee=exact, fee_slack=ZERO, sources=(*piece.sources, "income"))
+    return replace(piece, fee=exact, fee_slack=ZERO, sources=tuple(dict.fromkeys((*piece.sources, "income"))))
+
+
+def _closed(order: Order, z: Decimal) -> bool:
+    """Say whether a forced close's profit is told elsewhere: by its own income row, or by the wallet."""
+    return order.close is not None and order.close.profit is not None and z <= order.close.through
 
 
 def _price_of(span: _Span) -> tuple[_Quote, bool] | None:
@@ -321,7 +335,7 @@ def _piece(span: _Span, price: tuple[_Quote, bool], terms: Terms) -> tuple[Piece
     row_profit = _sum_or_none(rows, "realized_pnl")
     profit, _ = _figure(own_profit, since_profit, (row_profit, ZERO), reads, single=single, first=first)
     heard = reading if reading is not None else span.next
-    timed = heard if heard is not None and not (rows and (reading is None or reading.timed is Timed.LATER)) else None
+    timed = heard if heard is not None and not (rows and (reading is None or _is_late(reading, rows[-1]))) else None
     assets = (reading.fee_asset if reading is not None else None, *(row.fee_asset for row in rows))
     return (
         Piece(
@@ -346,10 +360,21 @@ def _piece(span: _Span, price: tuple[_Quote, bool], terms: Terms) -> tuple[Piece
     )
 
 
+def _is_late(reading: Reading, row: FillRow) -> bool:
+    """Say whether a frame's time is not that of the execution that a row tells: it only came later."""
+    elsewhere = reading.at_ms // 1_000 != row.at_ms // 1_000
+    return elsewhere or reading.timed is Timed.LATER
+
+
 def _parts(rows: Sequence[FillRow], profit: Decimal | None) -> tuple[Part, ...]:
     """Give the single executions of a piece where there are several, and their profits make up the piece's."""
     told = [
-        Part(quantity=row.quantity, quote=mul(row.quantity, row.price), realized_pnl=row.realized_pnl)
+        Part(
+            quantity=row.quantity,
+            quote=mul(row.quantity, row.price),
+            realized_pnl=row.realized_pnl,
+            trade_id=row.trade_id,
+        )
         for row in rows
         if row.realized_pnl is not None
     ]
@@ -398,10 +423,11 @@ def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: Terms)
     for rate in terms.rates:
         if not rate:  # a rate of 0 fits a part as well as the whole
             continue
-        ticks = DERIVED.divide(fee, mul(step, rate)).to_integral_value()
-        exact = mul(growth, mul(ticks, terms.tick))
-        if lowest <= ticks <= highest and _is_fee_of(fee, _Quote(exact, ZERO), [rate]):
-            fitting.add(exact)
+        nearest = DERIVED.divide(fee, mul(step, rate)).to_integral_value()
+        for ticks in (nearest - 1, nearest, nearest + 1):  # a small fee may be that of several
+            exact = mul(growth, mul(ticks, terms.tick))
+            if lowest <= ticks <= highest and _is_fee_of(fee, _Quote(exact, ZERO), [rate]):
+                fitting.add(exact)
     return fitting.pop() if len(fitting) == 1 else None
 
 

@@ -36,6 +36,8 @@ class BookFill:
     """A piece, or one execution of it, as the book sees it.
 
     `within` is the end of the piece that it is an execution of: among those of one piece nobody told the order.
+    `trade_number` is the execution's trade id, where it is told: of one moment, the lower one is taken for the earlier
+    if that explains all stated profits.
     """
 
     order_id: str
@@ -51,6 +53,7 @@ class BookFill:
     at_ms: int
     whole_second: bool
     within: Decimal | None = None
+    trade_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +148,13 @@ class Position:
         waiting: list[BookFill] = []
         for group in _moments(self.fills[start:]):
             arranged = _arrange(run, sorted(group, key=_canonical), self.side, self.tick)
+            before = run
             for fill in arranged:
                 run = self._follow(run, fill, waiting)
                 self.runs.append(run)
+            spread = _spread(before, run, arranged, self.side, self.tick)
+            if spread:
+                run = self.runs[-1] = replace(run, cost_slack=DERIVED.add(run.cost_slack, spread))
             ordered.extend(arranged)
         self.fills[start:] = ordered
 
@@ -262,17 +269,64 @@ def _arrange(run: Run, group: list[BookFill], side: PositionSide, tick: Decimal 
     """Order fills of one moment so that the profit of their closes equals the stated one, if only some order does."""
     if len(group) == 1 or len(group) > ARRANGED_MAX:
         return group
-    search = _Search(side=side, tick=tick, steps_left=ARRANGED_STEPS_MAX)
-    return search.arrange(run, group) or _standing(group)
+    numbered = _by_trade_number(run, group, side, tick)
+    if numbered is not None:
+        return numbered
+    for strict in (True, False):
+        search = _Search(side=side, tick=tick, strict=strict, steps_left=ARRANGED_STEPS_MAX)
+        arranged = search.arrange(run, group)
+        if arranged is not None:
+            return arranged
+    return _standing(group)
+
+
+def _by_trade_number(
+    run: Run, group: list[BookFill], side: PositionSide, tick: Decimal | None
+) -> list[BookFill] | None:
+    """Order fills by their trade ids if that contradicts nothing that is known of them."""
+    if any(fill.trade_number is None for fill in group):
+        return None
+    ordered = sorted(group, key=lambda fill: fill.trade_number or 0)
+    for place, fill in enumerate(ordered):
+        after = step(run, fill, side, tick)
+        if any(_precedes(later, fill) for later in ordered[place + 1 :]):
+            return None
+        if not _fits(run, after, fill, tick, strict=True):
+            return None
+        run = after
+    return ordered
+
+
+def _spread(before: Run, after: Run, arranged: list[BookFill], side: PositionSide, tick: Decimal | None) -> Decimal:
+    """Say how far the cost may be off because another order of one moment explains the stated profits as well."""
+    loose = len(arranged) <= ARRANGED_MAX and any(fill.whole_second or fill.within for fill in arranged)
+    if len(arranged) == 1 or not loose or _by_trade_number(before, arranged, side, tick) == arranged:
+        return ZERO
+    grows = {fill.buy for fill in arranged}
+    if len(grows) == 1 and side is not PositionSide.BOTH:
+        return ZERO  # all of them open, or all close
+    search = _Search(side=side, tick=tick, strict=True, steps_left=ARRANGED_STEPS_MAX, opens_first=True)
+    other = search.arrange(before, arranged[::-1])
+    if other is None:
+        return ZERO
+    run = before
+    for fill in other:
+        run = step(run, fill, side, tick)
+    return abs(DERIVED.subtract(run.cost, after.cost)) if run.quantity == after.quantity else ZERO
 
 
 @dataclass(slots=True, kw_only=True)
 class _Search:
-    """Looks for an arrangement of fills, one after the other, in which each fits; gives up when its steps are used."""
+    """Looks for an arrangement of fills, one after the other, in which each fits; gives up when its steps are used.
+
+    `strict`: a close's profit must be exactly that of the exact entry or of the one rounded to the tick.
+    """
 
     side: PositionSide
     tick: Decimal | None
+    strict: bool
     steps_left: int
+    opens_first: bool = False
 
     def arrange(self, run: Run, left: list[BookFill]) -> list[BookFill] | None:
         """Give the first arrangement of what is left that fits after `run`; `None` if there is none, or no step left.
@@ -289,13 +343,17 @@ class _Search:
                 return None
             self.steps_left -= 1
             after = step(run, fill, self.side, self.tick)
-            if _fits(run, after, fill):
+            if _fits(run, after, fill, self.tick, strict=self.strict):
                 fitting.append((fill, after))
-        for fill, after in sorted(fitting, key=lambda found: not (found[0].compared and found[0].stated_pnl)):
+        for fill, after in sorted(fitting, key=lambda found: self._told(found[0])):
             found = self.arrange(after, [other for other in left if other is not fill])
             if found is not None:
                 return [fill, *found]
         return None
+
+    def _told(self, fill: BookFill) -> bool:
+        """Put what realises a stated profit first, or last."""
+        return bool(fill.compared and fill.stated_pnl) is self.opens_first
 
 
 def _standing(group: list[BookFill]) -> list[BookFill]:
@@ -316,15 +374,31 @@ def _precedes(left: BookFill, right: BookFill) -> bool:
     return not (left.whole_second or right.whole_second) and left.at_ms < right.at_ms
 
 
-def _fits(run: Run, after: Run, fill: BookFill) -> bool:
+def _fits(run: Run, after: Run, fill: BookFill, tick: Decimal | None, *, strict: bool) -> bool:
     """Say whether a fill does not have to wait here, and realises what was stated."""
     if after.waiting > run.waiting:
         return False
     if fill.stated_pnl is None or not fill.compared:
         return True
-    allowed = add(PROFIT_STEP, sub(after.closed_ticks, run.closed_ticks))
-    off = abs(sub(sub(after.realized, run.realized), fill.stated_pnl))
-    return off <= add(allowed, sub(after.realized_slack, run.realized_slack))
+    allowed = add(PROFIT_STEP, sub(after.realized_slack, run.realized_slack))
+    off = sub(sub(after.realized, run.realized), fill.stated_pnl)
+    if abs(off) <= allowed:
+        return True
+    if not strict or tick is None:
+        return abs(off) <= add(allowed, sub(after.closed_ticks, run.closed_ticks))
+    opened = abs(after.quantity) > abs(run.quantity) and (after.quantity > 0) == (run.quantity > 0)
+    return not opened and abs(DERIVED.add(off, _rounding(run, fill, tick))) <= allowed
+
+
+def _rounding(run: Run, fill: BookFill, tick: Decimal) -> Decimal:
+    """Give how much more a close realises if the entry is first rounded to the tick."""
+    if run.entry_price is None:
+        return ZERO
+    held = abs(run.quantity)
+    entry = DERIVED.divide(run.cost, held)
+    rounded = mul(DERIVED.divide(entry, tick).to_integral_value(), tick)
+    less = DERIVED.multiply(DERIVED.subtract(entry, rounded), min(fill.quantity, held))
+    return -less if fill.buy else less  # who buys closes what was sold
 
 
 def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> Run:

@@ -7,7 +7,6 @@ statement's word. (account.md §3)
 
 from __future__ import annotations
 
-import itertools
 from decimal import Decimal
 
 from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow, Question
@@ -28,12 +27,16 @@ from ditad.incomes import (
 )
 from ditad.money import ZERO, add, exact_sum, mul, plain_or_none, sub
 from ditad.records import RecordType, rfc3339_ms
+from ditad.selections import ANY_MAX, proven
 from ditad.settle import Standing, balance
 from ditad.state import UnknownAmount, Untold
 from ditad.turn import Turn, baseline_second_ms, capital_raw, tolerance
+from ditad.witnesses import FEE, Witness
 
-AMBIGUOUS_TRIED_MAX = 10
-"""Of rows that may lie before the baseline the oldest this many are tried, in every selection."""
+AMBIGUOUS_AT_ONCE_MAX = 10
+"""Up to this many rows that may lie before the baseline are tried in every selection while something is in flight."""
+
+TWICE = Decimal(2)
 
 FUNDING_AFTER_BASELINE_MS = 60_000
 """A funding row may be stamped up to this long after the settlement it restates."""
@@ -171,9 +174,11 @@ def fold_income_report(turn: Turn, report: IncomeReport) -> None:
 
 
 def _hear_income_row(turn: Turn, row: IncomeRow) -> None:
-    if row.kind == "TRADING_FEE" and row.symbol is not None:
+    if row.kind in WITNESSES and row.symbol is not None:
         turn.state.incomes.heard[f"tran:{row.tran_id}"] = row.at_ms
-        turn.state.witnesses.setdefault(f"{row.symbol}|{row.at_ms // 1_000}", []).append(-row.amount)
+        amount = -row.amount if row.kind == FEE else row.amount
+        witness = Witness(kind=row.kind, amount=amount, trade_id=row.trade_id)
+        turn.state.witnesses.setdefault(f"{row.symbol}|{row.at_ms // 1_000}", []).append(witness)
         return
     apply(turn, hear_row(turn.state.incomes, row))
 
@@ -189,33 +194,52 @@ def _is_ambiguous(turn: Turn, row: IncomeRow) -> bool:
 
 
 def hear_ambiguous(turn: Turn) -> None:
-    """Count ambiguous rows if and only if the latest statement equals K exactly with them and not without them."""
+    """Count ambiguous rows if and only if the latest statement equals K exactly with them and not without them.
+
+    Where it equals K without them, what such a statement must hold is no fact of this ledger and is let go.
+    """
     state = turn.state
-    if not state.ambiguous or state.stated.wallet is None:
+    wallet = state.stated.wallet
+    if not state.ambiguous or wallet is None:
         return
-    missing = sub(state.stated.wallet.value, capital_raw(state))
+    missing = sub(wallet.value, capital_raw(state))
     slack = add(state.sums.fees_slack, state.sums.realized_slack)
     if abs(missing) <= slack:
+        held_ms = wallet.event_ms - FUNDING_AFTER_BASELINE_MS
+        state.ambiguous = [
+            row for row in state.ambiguous if row.at_ms > held_ms or abs(row.amount) <= mul(TWICE, slack)
+        ]
         return
-    oldest = state.ambiguous[:AMBIGUOUS_TRIED_MAX]
-    for size in range(1, len(oldest) + 1):
-        for rows in itertools.combinations(oldest, size):
-            if abs(sub(missing, exact_sum(row.amount for row in rows))) <= slack:
-                for row in rows:
-                    state.ambiguous.remove(row)
-                    _hear_income_row(turn, row)
-                return
+    rows = sorted(state.ambiguous, key=lambda row: (row.at_ms, row.tran_id))
+    places = proven(
+        [row.amount for row in rows], missing, slack, any_of_max=ANY_MAX if _is_calm(turn) else AMBIGUOUS_AT_ONCE_MAX
+    )
+    for row in [rows[place] for place in places]:
+        state.ambiguous.remove(row)
+        _hear_income_row(turn, row)
+
+
+def _is_calm(turn: Turn) -> bool:
+    """Say whether nothing is in flight: else a fee on its way may by chance be the sum of some of many rows."""
+    state, now = turn.state, turn.event.at_us
+    assert state.stated.wallet is not None, "a baseline states the wallet"
+    waiting = any(fact.deadline_us > now for fact in state.wallet_twins.facts)
+    fresh = now < state.stated.wallet.at_us + turn.settings.settle_window_us
+    return not (waiting or fresh or state.unknown or state.incomplete)
 
 
 def prove_funding(turn: Turn) -> None:
-    """Take a settlement's rows before its time is over, if with them K equals the wallet exactly, and not without."""
+    """Take settlements' rows before their time is over, if with them K equals the wallet exactly, and not without."""
     state = turn.state
     assert state.stated.wallet is not None, "a baseline states the wallet"
     slack = add(state.sums.fees_slack, state.sums.realized_slack)
-    for group, more in contested(state.incomes):
+    open_ = contested(state.incomes)
+    for groups in [*([one] for one in open_), open_]:
         missing = sub(state.stated.wallet.value, capital_raw(state))
+        more = exact_sum(amount for _, amount in groups)
         if abs(missing) > slack and abs(add(missing, more)) <= slack:
-            apply(turn, prove(group))
+            for group, _ in groups:
+                apply(turn, prove(group))
 
 
 def close_funding(turn: Turn, through_ms: int, kept_from_ms: int) -> None:

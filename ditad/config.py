@@ -80,6 +80,7 @@ class StreamSettings:
 
     silence_s: float
     key_renew_s: float
+    key_rotate_s: float
     backoff_s_min: float
     backoff_s_max: float
     marks: bool

@@ -49,7 +49,7 @@ class Kind(Enum):
 class Key:
     """One key. `default` is in TOML's form, `None` for a key that may be left out; `field` is its name in `Settings`.
 
-    `least` and `most` bound numbers, `choices` words, `pattern` texts (`form` says it for people). `example` stands
+    `least` and `most` bound numbers (`zero`: 0 may stand beside them), `choices` words, `pattern` texts (`form` says it for people). `example` stands
     in the template where there is no default.
     """
 
@@ -64,6 +64,7 @@ class Key:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     form: str = ""
+    zero: bool = False
     field: str = ""
     example: object = ""
 
@@ -71,7 +72,7 @@ class Key:
     def bound(self) -> str:
         """Say for people what a value may be."""
         if self.kind in {Kind.WHOLE, Kind.SECONDS, Kind.RATE, Kind.MONEY}:
-            return f"{self.least} to {self.most}"
+            return f"{'0, or ' if self.zero else ''}{self.least} to {self.most}"
         if self.kind is Kind.CAPITAL:
             return f'"auto", or {self.least} to {self.most}'
         if self.kind is Kind.CHOICE:
@@ -332,7 +333,24 @@ STREAM: Final = Section(
     says=("The private stream and the marks.",),
     keys=(
         _seconds("silence_s", 15, 1, 300, "a stream without any frame for this long is lost (one comes every 5 s)"),
-        _seconds("key_renew_s", 1_800, 60, 3_300, "the listen key lives for 3600 s"),
+        _seconds(
+            "key_renew_s",
+            1_800,
+            60,
+            1_800,
+            "a listen key lives for 3600 s; its other half is for renewals that fail",
+        ),
+        Key(
+            name="key_rotate_s",
+            kind=Kind.SECONDS,
+            unit="s",
+            default=0,
+            least=600,
+            most=DAY_S,
+            zero=True,
+            says="how often to change to a new key, by overlapping sockets; 0: never; if POST gives the key in use: "
+            "a reconnect",
+        ),
         _seconds(
             "backoff_s_min", Decimal("0.5"), Decimal("0.1"), 60, "before the first new attempt; doubles, with jitter"
         ),

@@ -73,7 +73,7 @@ def _decimal(key: Key, value: object) -> Decimal:
 
 
 def _in_bounds(key: Key, number: Decimal) -> None:
-    if not key.least <= number <= key.most:
+    if not key.least <= number <= key.most and not (key.zero and not number):
         unit = f" {key.unit}" if key.unit else ""
         raise ValueError(f"is {number}, out of its bounds: {key.bound}{unit}")
 

@@ -40,7 +40,12 @@ class GapState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """How one kind of a gap was closed: by which question, with how many rows, when (local microseconds)."""
+    """How one kind of a gap was closed: by which question, when (local microseconds), with how many rows.
+
+    `rows` are those of all completed questions of the kind that were answered since the gap opened, also before it was
+    extended or was old enough to be proven. Questions overlap: a row that was asked for twice counts twice, and rows
+    of failed questions do not count.
+    """
 
     by: str
     rows: int
@@ -52,7 +57,9 @@ class Gap:
     """A span in which facts of some kinds may have been missed; `to_ms` is `None` while it lasts.
 
     `beyond` says, by kind, before which moment the exchange keeps nothing any more: what lies in the gap before it no
-    question can tell. `balanced`: a balance and positions report asked after its end equalled K.
+    question can tell. `balanced`: a balance and positions report asked after its end equalled K. `extended_us` is
+    when a cause last moved its end (local microseconds): what was asked before that proves nothing of all of it.
+    `asked_rows` counts, by kind, the rows of all completed questions since it opened.
     """
 
     id: str
@@ -62,12 +69,14 @@ class Gap:
     causes: list[str]
     state: GapState
     opened_us: int
+    extended_us: int
     by: str | None = None
     rows: int = 0
     at_us: int | None = None
     closed: dict[str, Closing] = field(default_factory=dict)
     beyond: dict[str, int] = field(default_factory=dict)
     balanced: bool = False
+    asked_rows: dict[str, int] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -123,7 +132,7 @@ def open_gap(
     """
     gap = _covering(coverage, lasting=lasting)
     if gap is not None:
-        return gap if _extend(gap, cause, now_ms=now_ms, lasting=lasting) else None
+        return gap if _extend(gap, cause, now_ms=now_ms, now_us=now_us, lasting=lasting) else None
     coverage.opened += 1
     lags = dict(zip((FactKind.FILLS, FactKind.INCOME), lags_ms, strict=True))
     asked = [coverage.asked_ms(kind) - lag for kind, lag in lags.items() if coverage.available(kind)]
@@ -135,6 +144,7 @@ def open_gap(
         causes=[cause],
         state=GapState.OPEN,
         opened_us=now_us,
+        extended_us=now_us,
     )
     coverage.gaps.append(opened)
     return opened
@@ -151,7 +161,7 @@ def _covering(coverage: Coverage, *, lasting: bool) -> Gap | None:
     return (open_ or coverage.gaps)[-1]
 
 
-def _extend(gap: Gap, cause: str, *, now_ms: int, lasting: bool) -> bool:
+def _extend(gap: Gap, cause: str, *, now_ms: int, now_us: int, lasting: bool) -> bool:
     """Let a gap reach to now (or last), for one more cause; returns whether there is anything new to say."""
     told = cause not in gap.causes and len(gap.causes) < CAUSES_MAX
     if told:
@@ -160,6 +170,7 @@ def _extend(gap: Gap, cause: str, *, now_ms: int, lasting: bool) -> bool:
         return told
     reopened = lasting or gap.state is not GapState.OPEN or bool(gap.closed)
     gap.to_ms = None if lasting else max(gap.to_ms, now_ms)
+    gap.extended_us = now_us
     gap.state, gap.by, gap.at_us, gap.rows, gap.balanced = GapState.OPEN, None, None, 0, False
     gap.closed.clear()  # what proved the shorter span does not prove this one
     return told or reopened
@@ -212,10 +223,11 @@ def answered(
         coverage.income_ms = max(coverage.income_ms, through_ms)
     changed = []
     for gap in coverage.gaps:
+        asked_rows = gap.asked_rows[kind.value] = gap.asked_rows.get(kind.value, 0) + rows
         passed = gap.to_ms is not None and gap.to_ms <= coverage.asked_ms(kind) - lag_ms
         if passed and kind in gap.kinds and kind.value not in gap.closed:
-            gap.closed[kind.value] = Closing(by=by, rows=rows, at_us=now_us)
-            gap.rows += rows
+            gap.closed[kind.value] = Closing(by=by, rows=asked_rows, at_us=now_us)
+            gap.rows += asked_rows
             changed.append(gap)
     finished = _finish(coverage, now_us)
     return _each_once([*lost, *changed, *finished])
@@ -241,6 +253,7 @@ def _lose(coverage: Coverage, kind: FactKind, *, from_ms: int, lag_ms: int, now_
                 causes=[f"{kind.value}: not asked about while they were kept"],
                 state=GapState.OPEN,
                 opened_us=now_us,
+                extended_us=now_us,
             )
         ]
         coverage.gaps += lost

@@ -46,7 +46,7 @@ from ditad.records import RecordType, rfc3339_ms
 from ditad.settle import Twins, settle_at
 from ditad.state import UnknownAmount
 from ditad.turn import Turn, baseline_second_ms, capital_raw, owns
-from ditad.witnesses import exact_fees
+from ditad.witnesses import FEE, amounts_of, exact_fees
 
 
 def position_key(turn: Turn, symbol: str, side: PositionSide) -> str:
@@ -278,6 +278,11 @@ def _overlap(left: Piece, right: Piece) -> bool:
     return left.z0 < right.z1 and right.z0 < left.z1
 
 
+def _trade_number(*ids: str | None) -> int | None:
+    """Give the number of an execution whose trade id is told."""
+    return int(ids[0]) if len(ids) == 1 and ids[0] is not None and ids[0].isdecimal() else None
+
+
 def _book_fills(order: Order, piece: Piece) -> list[BookFill]:
     """Give a piece to the book, execution by execution where its rows tell several."""
     whole = BookFill(
@@ -293,6 +298,7 @@ def _book_fills(order: Order, piece: Piece) -> list[BookFill]:
         compared=not order.is_forced,
         at_ms=piece.at_ms,
         whole_second=piece.whole_second,
+        trade_number=_trade_number(*piece.trade_ids),
     )
     if not piece.parts or order.is_forced:
         return [whole]
@@ -309,6 +315,7 @@ def _book_fills(order: Order, piece: Piece) -> list[BookFill]:
                 single=True,
                 stated_pnl=part.realized_pnl,
                 within=piece.z1,
+                trade_number=_trade_number(part.trade_id),
             )
         )
         z0 = z1
@@ -565,7 +572,7 @@ def witness_fees(turn: Turn) -> None:
             rounded.setdefault(f"{order.symbol}|{piece.at_ms // 1_000}", []).append((order, piece))
     for key, told in state.witnesses.items():
         pieces = rounded.get(key, [])
-        exact = exact_fees([piece for _, piece in pieces], told, state.fee_rates)
+        exact = exact_fees([piece for _, piece in pieces], amounts_of(told, FEE), state.fee_rates)
         if exact is None:
             continue
         open_ = [(order, piece) for order, piece in pieces if piece.fee_slack]

@@ -213,12 +213,17 @@ def close_groups(incomes: Incomes, asked_through_ms: int, kept_from_ms: int = 0)
     return changes
 
 
-def forget(incomes: Incomes, before_ms: int) -> None:
+def forget(incomes: Incomes, before_ms: int, unkept_ms: int = 0) -> None:
     """Drop what can meet no twin and what no question can bring again: all that lies before this time.
 
-    A question begins at the watermark or a little before it; the caller stays far enough behind.
+    A question begins at the watermark or a little before it; the caller stays far enough behind. A settlement that is
+    open waits for its rows, but not where they would be of before `unkept_ms`.
     """
-    incomes.groups = [group for group in incomes.groups if not group.closed or group.last_ms() >= before_ms]
+    incomes.groups = [
+        group
+        for group in incomes.groups
+        if group.last_ms() >= (before_ms if group.closed else min(before_ms, unkept_ms))
+    ]
     incomes.moves = [move for move in incomes.moves if move.at_ms >= before_ms]
     kept = {move.key for move in incomes.moves}
     incomes.joined = [fact for fact in incomes.joined if fact.key in kept]

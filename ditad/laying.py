@@ -19,8 +19,14 @@ from ditad.orders import Order, Reading
 PERMUTED_ROWS_MAX = 8
 """Rows of one second beyond this many are taken as one interval without looking for their order."""
 
-Agrees = Callable[[Decimal, Decimal], bool]
-"""Says whether Σ quantity·price up to a boundary is what a frame tells there."""
+PER_FILL = "per_fill"
+CUMULATIVE = "cumulative"
+
+ROW_PROFIT_SLACK = Decimal("0.000001")
+"""How far the profit of a row may be from that of a frame by its rounding."""
+
+Agrees = Callable[[Decimal, "Sums", Sequence[FillRow]], bool]
+"""Says whether the sums up to a boundary, and the rows since the one before, are what a frame tells there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,20 @@ class Terms:
     rates: Sequence[Decimal]
     tick: Decimal | None
     printed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Σ quantity·price and Σ profit of an order's rows up to a boundary (`None`: one of them does not tell it)."""
+
+    quote: Decimal
+    profit: Decimal | None
+
+    def after(self, rows: Sequence[FillRow]) -> Sums:
+        """Give the sums with these rows behind."""
+        told = _profit_of(rows)
+        profit = None if told is None or self.profit is None else add(self.profit, told)
+        return Sums(add(self.quote, quote_of(rows)), profit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +105,18 @@ def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
     readings = {reading.z: reading for reading in order.readings if not reading.summed}
     known = sorted(stated_bounds(order) | {order.opening})
 
-    def agrees(z: Decimal, quote: Decimal) -> bool:
-        return _agrees(readings.get(z), z, quote, slack, terms)
+    def agrees(z: Decimal, sums: Sums, last: Sequence[FillRow]) -> bool:
+        reading = readings.get(z)
+        return _agrees(reading, z, sums.quote, slack, terms) and _realises(reading, sums, last, terms.amounts)
+
+    sums = Sums(quote, None if start else ZERO)
 
     segments: list[Segment] = []
     ambiguous = False
     for group in _moments(rows):
         end = add(start, exact_sum(row.quantity for row in group))
         inner = [z for z in known if start < z < end]
-        parts = _partition(group, start, quote, inner, agrees)
+        parts = _partition(group, start, sums, inner, agrees)
         if parts is None and len(group) == 1:
             over = f"an execution of {plain(group[0].quantity)} reaches over the boundary {plain(inner[0])}"
             return Laid(problem=over)
@@ -103,9 +126,9 @@ def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
             stop = add(start, exact_sum(row.quantity for row in part))
             if together or not left_to_frames:
                 segments.append(Segment(z0=boundary(start), z1=boundary(stop), rows=tuple(part)))
-            start, quote = stop, add(quote, quote_of(part))
-            if not agrees(stop, quote):
-                return Laid(problem=f"rows make {plain(quote)} up to {plain(stop)}, frames say otherwise")
+            start, sums = stop, sums.after(part)
+            if not _agrees(readings.get(stop), stop, sums.quote, slack, terms):
+                return Laid(problem=f"rows make {plain(sums.quote)} up to {plain(stop)}, frames say otherwise")
     beyond = tuple(segment for segment in segments if segment.z1 > order.opening)
     return Laid(segments=beyond, ambiguous=ambiguous)
 
@@ -154,8 +177,21 @@ def _agrees(reading: Reading | None, z: Decimal, quote: Decimal, slack: Decimal,
     return off <= add(slack, mul(mul(z, resolution(reading.average_price, terms)), Decimal(2)))
 
 
+def _realises(reading: Reading | None, sums: Sums, last: Sequence[FillRow], amounts: str | None) -> bool:
+    """Say whether rows realise what a frame tells where they end, if it is known how frames tell it."""
+    if reading is None or not reading.realized_pnl:
+        return True
+    told = {CUMULATIVE: sums.profit, PER_FILL: _profit_of(last) if len(last) == 1 else None}.get(amounts or "")
+    return told is None or abs(sub(told, reading.realized_pnl)) <= ROW_PROFIT_SLACK
+
+
+def _profit_of(rows: Sequence[FillRow]) -> Decimal | None:
+    told = [row.realized_pnl for row in rows if row.realized_pnl is not None]
+    return exact_sum(told) if len(told) == len(rows) else None
+
+
 def _partition(
-    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
+    rows: list[FillRow], start: Decimal, sums: Sums, cuts: list[Decimal], agrees: Agrees
 ) -> list[list[FillRow]] | None:
     """Split rows of one moment at the known boundaries; `None` unless exactly one way does it.
 
@@ -163,14 +199,14 @@ def _partition(
     """
     if cuts and len(rows) > PERMUTED_ROWS_MAX:
         return None
-    found = list(itertools.islice(_ways(rows, start, quote, cuts, agrees), 2))
+    found = list(itertools.islice(_ways(rows, start, sums, cuts, agrees), 2))
     if len(found) != 1:
         return None
     return [alone for part in found[0] for alone in ([[row] for row in part] if _alike(part) else [part])]
 
 
 def _ways(
-    rows: list[FillRow], start: Decimal, quote: Decimal, cuts: list[Decimal], agrees: Agrees
+    rows: list[FillRow], start: Decimal, sums: Sums, cuts: list[Decimal], agrees: Agrees
 ) -> Iterator[list[list[FillRow]]]:
     """Give every way, different in money, in which rows in some order meet the boundaries and what is known there."""
     if not cuts:
@@ -185,8 +221,8 @@ def _ways(
             if money in tried:
                 continue
             tried.add(money)
-            reached = add(quote, quote_of(head))
-            if add(start, exact_sum(row.quantity for row in head)) != z or not agrees(z, reached):
+            reached = sums.after(head)
+            if add(start, exact_sum(row.quantity for row in head)) != z or not agrees(z, reached, head):
                 continue
             rest = [row for index, row in enumerate(rows) if index not in chosen]
             for tail in _ways(rest, z, reached, later, agrees):

@@ -92,9 +92,14 @@ def bounded(number: Decimal, field: str) -> Decimal:
     return short
 
 
+def is_mark(number: Decimal) -> bool:
+    """Say whether a mark is inside its own bounds; the border lets no other in, old journals may hold some."""
+    return abs(number) < MARK_BOUND and _exponent(number.normalize(DERIVED)) >= -MARK_DECIMALS_MAX
+
+
 def mark_bounded(number: Decimal, field: str) -> Decimal:
     """Give a mark back if it is inside its own bounds; raise `Refusal` otherwise."""
-    if abs(number) >= MARK_BOUND or _exponent(number.normalize(DERIVED)) < -MARK_DECIMALS_MAX:
+    if not is_mark(number):
         raise Refusal(f"{field}: no price is like that")
     return number
 

@@ -87,7 +87,7 @@ def needs_of(state: State, symbols: Symbols) -> Needs:
         return NO_NEEDS
     wanted = [inquiry.since_us for inquiry in state.inquiries.values() if not inquiry.confirmed]
     if state.coverage.is_open() and state.streaming:
-        ended = [gap.opened_us for gap in state.coverage.gaps if gap.to_ms is not None]
+        ended = [gap.extended_us for gap in state.coverage.gaps if gap.to_ms is not None]
         wanted.append(max([state.connected_us, *ended]))
     after_us = max(wanted, default=None)
     return Needs(

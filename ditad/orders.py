@@ -76,6 +76,7 @@ class Part:
     quantity: Decimal
     quote: Decimal
     realized_pnl: Decimal
+    trade_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,19 @@ class Piece:
     def quantity(self) -> Decimal:
         """Give the interval's length, in base coin."""
         return sub(self.z1, self.z0)
+
+
+def interval(piece: Piece) -> str:
+    """Name a piece by both of its ends: of another interval that ends there, nothing told of this one holds."""
+    return f"{piece.z0}:{piece.z1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """What income alone told of an interval; `None`: not this."""
+
+    fee: Decimal | None = None
+    realized_pnl: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +161,8 @@ class Order:
     report said, at which average price, first asked when (the exchange's clock). `complete` is how far rows once told
     everything: what is executed later does not make them less. `unkept` is the part that no row can
     tell any more. `numbers` are the record numbers of the current pieces, by their `z1` as text; `exact_fees` are those
-    that an exact witness told, likewise. `held`: it began before the baseline and is asked about before it is folded.
+    that an exact witness told, likewise, `restated` the profits and fees that nobody else told, by the interval.
+    `held`: it began before the baseline and is asked about before it is folded.
     `introduced`: its sides are known; of an order that a baseline covers they are not, before something of it is heard.
     `summed` are frames without `z` that told `l`. `unplaced` is what was known when a frame came that told neither:
     what it executed is not known before `executed` is told anew (`None`: no such frame).
@@ -177,6 +192,7 @@ class Order:
     pieces: list[Piece] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     exact_fees: dict[str, Decimal] = field(default_factory=dict)
+    restated: dict[str, Money] = field(default_factory=dict)
     incomplete: str = ""
     heard_us: int = 0
 

@@ -370,6 +370,8 @@ def _fold_stream(turn: Turn, change: StreamChanged) -> None:
     state = turn.state
     body: dict[str, object] = {"state": change.state.value, "detail": change.detail}
     turn.draft(RecordType.STREAM, None, body)
+    if change.at_ms is not None:  # the clocks may have moved apart while nobody measured them
+        state.offset_ms = change.at_ms - turn.event.at_us // 1_000
     if change.state is StreamState.CONNECTED:
         state.streaming, state.connected_us = True, turn.event.at_us
         turn.touch_gaps(resume(state.coverage, turn.exchange_ms))
@@ -377,6 +379,9 @@ def _fold_stream(turn: Turn, change: StreamChanged) -> None:
         state.streaming = False
         if state.baseline is not None:
             turn.open_gap(f"{change.state.value}: {change.detail}", lasting=True)
+    elif change.state is StreamState.KEY_ISSUED and state.streaming and state.baseline is not None:
+        # Within an outage a new key is the repair; of a living stream nothing but a question proves the seam.
+        turn.open_gap(f"{change.state.value}: {change.detail}")
 
 
 def _fold_rejection(turn: Turn, rejection: PushRejected) -> None:

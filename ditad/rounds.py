@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from ditad import cashflows, fills
 from ditad.codec import encode
-from ditad.coverage import answered, reaches
+from ditad.coverage import KEPT_MS, answered, reaches
 from ditad.divergences import answer_inquiries
 from ditad.events import AuditDone, FactKind, Question, QuestionFailed
 from ditad.forced import retire
 from ditad.incomes import forget
 from ditad.needs import symbols_of
+from ditad.restated import hear_restated
 from ditad.state import Round, State
 from ditad.turn import Turn, hear_clock
 
@@ -87,8 +88,9 @@ def fold_audit(turn: Turn, audit: AuditDone) -> None:
     for question, span in ((Question.FILLS, fills_span), (Question.INCOME, income_span)):
         if span is not None:
             state.answered_us[question.value] = audit.asked_us
+    hear_restated(turn)
     answer_inquiries(turn, audit.asked_us, ", ".join(failed[:4]))
-    _forget(turn)
+    _forget(turn, audit.asked_ms)
     turn.changed = True
 
 
@@ -115,13 +117,17 @@ def _income_span(state: State, round_: Round) -> tuple[int, int] | None:
     return span if reaches(state.coverage, FactKind.INCOME, *span) else None
 
 
-def _forget(turn: Turn) -> None:
-    """Let go of what no question can touch any more."""
-    state = turn.state
-    assert state.baseline is not None, "only after a baseline is there anything to forget"
-    through = min(state.coverage.fills_ms, state.coverage.income_ms)
-    forget(state.incomes, through - FORGET_AFTER_MS)
-    kept_s = (through - FORGET_AFTER_MS) // 1_000
+def _forget(turn: Turn, asked_ms: int) -> None:
+    """Let go of what no question can touch any more: of a kind that is not answered none can.
+
+    Incomes are kept for as long as the exchange keeps their rows: when they are told at last, each must find its push.
+    """
+    state, coverage = turn.state, turn.state.coverage
+    through = min((coverage.asked_ms(kind) for kind in FactKind if coverage.available(kind)), default=asked_ms)
+    kept_ms = asked_ms - KEPT_MS[FactKind.INCOME]
+    forget(state.incomes, max(coverage.income_ms - FORGET_AFTER_MS, kept_ms), kept_ms)
+    waiting = [state.orders[order_id].created_ms or 0 for order_id in state.incomplete]
+    kept_s = min([through - FORGET_AFTER_MS, *waiting]) // 1_000
     state.witnesses = {
         moment: told for moment, told in state.witnesses.items() if int(moment.rpartition("|")[2]) >= kept_s
     }

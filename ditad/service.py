@@ -310,6 +310,7 @@ def feed_options(settings: AccountSettings) -> FeedOptions:
         request_timeout_s=audit.request_timeout_s,
         silence_s=stream.silence_s,
         key_renew_s=stream.key_renew_s,
+        key_rotate_s=stream.key_rotate_s,
         backoff_s_min=stream.backoff_s_min,
         backoff_s_max=stream.backoff_s_max,
         marks=stream.marks,

@@ -309,7 +309,7 @@ def coverage_state(state: State) -> str:
     gaps = [gap for gap in state.coverage.gaps if gap.open]
     if not gaps:
         return "live"
-    ended_us = max(max(gap.opened_us, state.connected_us) for gap in gaps)
+    ended_us = max(max(gap.extended_us, state.connected_us) for gap in gaps)
     asked = max(state.stated.balance_asked_us, state.stated.positions_asked_us)
     return "backfilling" if asked > ended_us else "gap"
 

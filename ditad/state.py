@@ -26,8 +26,9 @@ from ditad.incomes import Incomes
 from ditad.money import ZERO
 from ditad.orders import Order
 from ditad.settle import Twins
+from ditad.witnesses import Witness
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised whenever the same events lead to other snapshots; stored with what was folded."""
 
 
@@ -222,7 +223,7 @@ class State:
     incomes: Incomes = field(default_factory=Incomes)
     income_numbers: dict[str, int] = field(default_factory=dict)
     ambiguous: list[IncomeRow] = field(default_factory=list)
-    witnesses: dict[str, list[Decimal]] = field(default_factory=dict)
+    witnesses: dict[str, list[Witness]] = field(default_factory=dict)
     unknown: dict[str, UnknownAmount] = field(default_factory=dict)
     forced: list[str] = field(default_factory=list)
     forced_rows: list[str] = field(default_factory=list)

@@ -2,7 +2,8 @@
 
 What enters: account pushes, reports and marks, on a `Turn`. What leaves: the latest statements and what they are
 compared with. What holds: an older statement never replaces a newer one; a report is void for a field on which a push
-arrived between asking and answering; a push without a position says nothing about it, a report without it says flat.
+arrived between asking and answering; a push without a position says nothing about it, a report without it says flat;
+a mark with which no exact sum could be made is not heard.
 (account.md §5, The same moment)
 """
 
@@ -24,7 +25,7 @@ from ditad.events import (
     Question,
 )
 from ditad.fills import position_key
-from ditad.money import ZERO, add, mul, ratio, sub
+from ditad.money import ZERO, add, is_mark, mul, ratio, sub
 from ditad.settle import Twins, settle_at
 from ditad.settle import state as state_value
 from ditad.state import Figure, MarginSeen, MarkSeen, State, StatedPosition
@@ -170,7 +171,11 @@ def together(rows: Iterable[PositionRow]) -> list[PositionRow]:
     for row in rows:
         held = found.get((row.symbol, row.side))
         found[row.symbol, row.side] = row if held is None else _joined(held, row)
-    return list(found.values())
+    return [_without_impossible_mark(row) for row in found.values()]
+
+
+def _without_impossible_mark(row: PositionRow) -> PositionRow:
+    return row if row.mark_price is None or is_mark(row.mark_price) else replace(row, mark_price=None)
 
 
 def _joined(left: PositionRow, right: PositionRow) -> PositionRow:
@@ -258,6 +263,8 @@ def fold_leverage(turn: Turn, push: LeveragePush) -> None:
 def fold_marks(turn: Turn, marks: Marks) -> None:
     """Hear marks from the market stream."""
     for mark in marks.marks:
+        if not is_mark(mark.price):
+            continue
         turn.state.marks[mark.symbol] = MarkSeen(price=mark.price, at_us=turn.event.at_us)
         turn.changed = True
 

@@ -1,22 +1,49 @@
-"""What exact witnesses say of rounded fees: the TRADING_FEE rows of a second, and the fills that they restate.
+"""What exact witnesses say of fills: the TRADING_FEE and REALIZED_PNL rows of a second, and the fills they restate.
 
-What enters: the fills of one symbol and second, Σ of what the rows tell, the account's fee rates. What leaves: the
-exact fee of each fill whose fee a fill history rounded, or nothing. What holds: a sum alone never decides how two
-unknown fees share it; each must be its quote at a known rate, and then all together must be what the rows tell.
+What enters: the fills of one symbol and second, what the rows tell, the account's fee rates. What leaves: the exact fee
+of each fill whose fee a fill history rounded, the profit of each fill that a history did not tell, or nothing. What
+holds: a sum alone never decides how two unknown amounts share it; of fees each must be its quote at a known rate, and
+then all together must be what the rows tell; of profits each must have its own row.
 (account.md §3, Transfers and other income)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
 
 from ditad.money import DERIVED, ZERO, exact_sum, mul, sub
 from ditad.orders import Piece
 
+FEE, PROFIT = "TRADING_FEE", "REALIZED_PNL"
+"""The types of income rows that restate fills."""
+
 FEE_STEP = Decimal("1e-8")
 """Fees move the wallet in steps of this; whether they are cut or rounded to it is tried both ways (bingx.md §4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """An income row that restates a fill; `amount` as K counts it: a fee is positive when paid, a profit when received."""
+
+    kind: str
+    amount: Decimal
+    trade_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restated:
+    """A fill whose second is known; `opens` says that it can only open, and so has no profit but 0."""
+
+    piece: Piece
+    opens: bool
+
+
+def amounts_of(told: Sequence[Witness], kind: str) -> list[Decimal]:
+    """Give the amounts of one type of row."""
+    return [row.amount for row in told if row.kind == kind]
 
 
 def exact_fees(pieces: Sequence[Piece], told: Sequence[Decimal], rates: Sequence[Decimal]) -> list[Decimal] | None:
@@ -28,7 +55,9 @@ def exact_fees(pieces: Sequence[Piece], told: Sequence[Decimal], rates: Sequence
     alone = _one_to_one(pieces, told)
     if alone is not None:
         return [fee for piece, fee in zip(pieces, alone, strict=True) if piece.fee_slack]
-    due = sub(exact_sum(told), exact_sum(piece.fee for piece in pieces if not piece.fee_slack and piece.fee is not None))
+    due = sub(
+        exact_sum(told), exact_sum(piece.fee for piece in pieces if not piece.fee_slack and piece.fee is not None)
+    )
     ways = [[_at_a_rate(piece, rates, rounding) for piece in rounded] for rounding in (ROUND_DOWN, ROUND_HALF_EVEN)]
     if len(rounded) == 1:
         ways.append([None])  # nobody shares with it
@@ -46,7 +75,9 @@ def _one_to_one(pieces: Sequence[Piece], told: Sequence[Decimal]) -> list[Decima
     """Give each piece the row that is its own, where there are as many rows and only one way to do it."""
     places = sorted(range(len(pieces)), key=lambda place: pieces[place].fee or ZERO)
     rows = sorted(told)
-    if len(rows) != len(pieces) or not all(_may_be(pieces[place], fee) for place, fee in zip(places, rows, strict=True)):
+    if len(rows) != len(pieces) or not all(
+        _may_be(pieces[place], fee) for place, fee in zip(places, rows, strict=True)
+    ):
         return None
     for (place, fee), (after, next_fee) in pairwise(zip(places, rows, strict=True)):
         if fee != next_fee and _may_be(pieces[place], next_fee) and _may_be(pieces[after], fee):
@@ -66,3 +97,64 @@ def _at_a_rate(piece: Piece, rates: Sequence[Decimal], rounding: str) -> Decimal
 
 def _may_be(piece: Piece, fee: Decimal) -> bool:
     return piece.fee is not None and abs(sub(fee, piece.fee)) <= piece.fee_slack
+
+
+def told_profits(fills: Sequence[Restated], told: Sequence[Witness], executions: int) -> dict[int, Decimal]:
+    """Give the profits that the fills of one second lack, by their place, as far as their rows prove them.
+
+    `told` are all rows of that second, `executions` is of how many it is known: more rows than that tell of a fill that
+    nobody else told, and then they prove nothing. A fill without profit has no row.
+    """
+    open_ = [place for place, fill in enumerate(fills) if fill.piece.realized_pnl is None]
+    profits = {place: ZERO for place in open_ if fills[place].opens}
+    closing = [place for place in open_ if place not in profits]
+    rows = _beside_known([fill.piece for fill in fills], amounts_of(told, PROFIT))
+    if rows is None or max(len(amounts_of(told, kind)) for kind in (FEE, PROFIT)) > executions:
+        return profits
+    if len(closing) == 1:
+        return profits | {closing[0]: exact_sum(rows)}
+    if not rows:
+        return profits | dict.fromkeys(closing, ZERO)
+    if len(rows) == len(closing) and len(set(rows)) == 1:
+        return profits | dict.fromkeys(closing, rows[0])
+    return profits | _by_trade([fill.piece for fill in fills], closing, told, rows)
+
+
+def told_fees(fills: Sequence[Restated], told: Sequence[Witness], executions: int) -> dict[int, Decimal]:
+    """Give the one fee of a second that nobody told, by its place, if each execution has its row and all else is exact."""
+    open_ = [place for place, fill in enumerate(fills) if fill.piece.fee is None]
+    fees = amounts_of(told, FEE)
+    if len(open_) != 1 or len(fees) != executions or any(fill.piece.fee_slack for fill in fills):
+        return {}
+    return {open_[0]: sub(exact_sum(fees), exact_sum(fill.piece.fee for fill in fills if fill.piece.fee is not None))}
+
+
+def _beside_known(pieces: Sequence[Piece], profits: Sequence[Decimal]) -> list[Decimal] | None:
+    """Give the rows that are left when each known profit has taken its own; `None` if one does not find it."""
+    left = list(profits)
+    for piece in pieces:
+        for profit in [part.realized_pnl for part in piece.parts] if piece.parts else [piece.realized_pnl]:
+            if profit and profit not in left:
+                return None
+            if profit:
+                left.remove(profit)
+    return left
+
+
+def _by_trade(
+    pieces: Sequence[Piece], closing: Sequence[int], told: Sequence[Witness], rows: Sequence[Decimal]
+) -> dict[int, Decimal]:
+    """Give each closing fill the row of its own trade: the trade whose fee can be this fill's alone."""
+    trades: dict[int, str | None] = {}
+    for place in closing:
+        fitting = {row.trade_id for row in told if row.kind == FEE and _may_be(pieces[place], row.amount)}
+        named = {row.trade_id for row in told if row.trade_id is not None and row.trade_id in pieces[place].trade_ids}
+        trades[place] = next(iter(named or fitting)) if len(named or fitting) == 1 else None
+    found = set(trades.values())
+    if None in found or len(found) < len(closing):
+        return {}
+    own = {
+        place: exact_sum(row.amount for row in told if row.kind == PROFIT and row.trade_id == trade)
+        for place, trade in trades.items()
+    }
+    return own if exact_sum(own.values()) == exact_sum(rows) else {}

@@ -5,12 +5,14 @@ All payloads are synthetic: nobody has captured a funding frame.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from ditad.events import (
     FillRow,
+    IncomeRow,
     OrderStatus,
     PositionRow,
     PositionSide,
@@ -546,6 +548,59 @@ def test_those_ambiguous_rows_count_that_the_wallet_confirms_and_no_other() -> N
     assert ("994", ["2"]) == (story.k["capital_raw"], left)
 
 
+def ambiguous(story: Story, *amounts: str) -> list[IncomeRow]:
+    """Make funding rows of the seconds after the baseline, one per second."""
+    return [
+        story.income_row(str(100 + place), "FUNDING_FEE", amount, symbol="BTC-USDT", at_ms=SECOND_MS + place * 1_000)
+        for place, amount in enumerate(amounts)
+    ]
+
+
+MANY = tuple(f"{2**place}.{place:08}" for place in range(15))
+
+
+@pytest.mark.parametrize(
+    ("amounts", "new"),
+    [(MANY, range(15)), (MANY, range(9, 15)), (MANY, (0, 3, 4, 9, 14)), ([*MANY, *MANY], range(12, 30))],
+    ids=["all", "the last ones", "some", "the last of thirty"],
+)
+def test_many_ambiguous_rows_count_as_far_as_the_wallet_confirms_them(amounts: list[str], new: range) -> None:
+    """An account of many positions took its baseline amid a settlement; what is in the baseline counts no more."""
+    story = Story()
+    story.pass_s(90)
+    paid = sum((Decimal(amounts[place]) for place in new), Decimal(0))
+    wallet = format(Decimal(1_000) + paid, "f")
+    story.balance(wallet)
+    story.pass_s(5)
+    story.income(*ambiguous(story, *amounts))
+    story.audit_done()
+    story.balance(wallet)
+    assert (paid, "OK") == (Decimal(str(story.k["capital_raw"])) - 1_000, story.status)
+    assert [] == story.projection.state.ambiguous
+
+
+def test_what_is_in_flight_is_not_made_of_many_ambiguous_rows() -> None:
+    """A fee that K does not know yet may by chance be the sum of a few of them."""
+    story = Story()
+    story.pass_s(90)
+    story.income(*ambiguous(story, *MANY))
+    story.account(str(Decimal(1_000) + Decimal(MANY[0]) + Decimal(MANY[5])))
+    assert (15, "1000") == (len(story.projection.state.ambiguous), story.k["capital_raw"])
+
+
+def test_an_ambiguous_row_that_a_later_statement_does_without_is_let_go() -> None:
+    """K equals the wallet without it, so it lies before the baseline; nothing that comes later is made of it."""
+    story = Story()
+    story.pass_s(30)
+    story.income(*ambiguous(story, "-5"))
+    story.balance("1000")
+    assert 1 == len(story.projection.state.ambiguous), "a row may be stamped up to a minute after its settlement"
+    story.pass_s(60)
+    story.balance("1000")
+    story.account("995")
+    assert ([], "1000") == (story.projection.state.ambiguous, story.k["capital_raw"])
+
+
 def test_a_funding_row_just_after_the_baseline_is_not_ambiguous_when_its_push_was_heard() -> None:
     """The push came after the baseline, so what its row restates did too."""
     story = Story()
@@ -595,3 +650,57 @@ def test_rows_that_the_wallet_does_not_confirm_wait_until_their_group_closes() -
     story.account("999", reason="FUNDING_FEE", change="-1")
     story.income(story.income_row("1", "FUNDING_FEE", "-0.4"))
     assert "1" == story.k["funding_paid"]
+
+
+def settle(story: Story, wallet: str, *rows: IncomeRow) -> None:
+    """Tell a completed round of questions, asked just now."""
+    story.balance(wallet)
+    story.positions()
+    story.fills()
+    story.income(*rows)
+    story.audit_done()
+
+
+@pytest.mark.parametrize("other", ["0", "0.003828"], ids=["nothing else is off", "a fee is missing as well"])
+def test_a_settlement_of_which_one_push_was_missed_ends_as_its_rows(other: str) -> None:
+    """An outage within the chain of pushes: at once if the wallet proves it, else when all its rows must have come."""
+    story = Story(wallet="1000")
+    story.pass_s(200)
+    story.account("999.9", reason="FUNDING_FEE", change="-0.1")
+    pushed_ms = story.ms
+    story.tell(StreamChanged(state=StreamState.LOST, detail="reset", at_ms=story.ms))
+    story.pass_s(60)
+    missed_ms = story.ms
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    wallet = str(Decimal("999.5") - Decimal(other))
+    rows = (
+        story.income_row("1", "FUNDING_FEE", "-0.1", at_ms=pushed_ms, symbol="BTC-USDT"),
+        story.income_row("2", "FUNDING_FEE", "-0.4", at_ms=missed_ms, symbol="ETH-USDT"),
+    )
+    story.pass_s(30)
+    settle(story, wallet, *rows)
+    assert ("0.5" if other == "0" else "0.1") == story.k["funding_paid"]
+    story.pass_s(200)
+    settle(story, wallet)
+    assert ("0.5", ["1", "2"]) == (story.k["funding_paid"], [fact["tran_id"] for fact in current(story)])
+    settle(story, "999.5")
+    settle(story, "999.5")
+    assert ("OK", "999.5") == (story.status, story.k["capital_raw"])
+
+
+def test_two_settlements_of_which_pushes_were_missed_are_proven_together() -> None:
+    """Neither alone makes K equal the wallet, both do."""
+    story = Story(wallet="1000")
+    story.pass_s(200)
+    in_a_gap(story)
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    rows = []
+    for tran_id, wallet in (("1", "999.9"), ("3", "999.4")):
+        story.account(wallet, reason="FUNDING_FEE", change="-0.1")
+        rows.append(story.income_row(tran_id, "FUNDING_FEE", "-0.1", symbol="BTC-USDT"))
+        story.pass_s(20)
+        rows.append(story.income_row(f"{tran_id}1", "FUNDING_FEE", "-0.4", symbol="ETH-USDT"))
+        story.pass_s(101)
+    story.balance("999")
+    story.income(*rows)
+    assert ("1", "999") == (story.k["funding_paid"], story.k["capital_raw"])

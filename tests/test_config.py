@@ -127,6 +127,7 @@ def test_the_defaults_are_those_of_the_contract(write: Write) -> None:
     assert (60, 30, ()) == (account.bar_s, account.raw_days, account.bot_uids)
     assert (30.0, 150.0, 5.0) == (account.audit.interval_s, account.audit.report_lag_s, account.audit.fills_lag_s)
     assert (15.0, 1800.0, True) == (account.stream.silence_s, account.stream.key_renew_s, account.stream.marks)
+    assert 0.0 == account.stream.key_rotate_s
     assert (1.0, "auto") == (account.stream.mark_interval_s, account.stream.partial_amounts)
     assert not account.key.allow_withdraw_permission
     assert {
@@ -201,6 +202,10 @@ def test_a_wrong_value_of_an_account_says_which_account(write: Write, lines: str
     ("table", "line", "said"),
     [
         ("stream", "silence_s = 0", "silence_s is 0, out of its bounds: 1 to 300 s"),
+        ("stream", "key_renew_s = 1801", "key_renew_s is 1801, out of its bounds: 60 to 1800 s"),
+        ("stream", "key_rotate_s = 599", "key_rotate_s is 599, out of its bounds: 0, or 600 to 86400 s"),
+        ("stream", "key_rotate_s = -1", "key_rotate_s is -1, out of its bounds: 0, or 600 to 86400 s"),
+        ("stream", "key_rotate_s = true", "key_rotate_s must be a number, 0, or 600 to 86400"),
         ("stream", 'marks = "yes"', "marks must be true | false, without quotes"),
         ("stream", "backoff_s_min = 60", ": backoff_s_min is greater than backoff_s_max"),
         ("audit", "interval_s = 3600.5", "interval_s is 3600.5, out of its bounds: 1 to 3600 s"),

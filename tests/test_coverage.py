@@ -154,6 +154,40 @@ def test_an_extended_gap_is_proven_anew() -> None:
     assert (GapState.OPEN, {"income"}, 0) == (reopened.state, set(reopened.closed), reopened.rows)
 
 
+def test_a_gap_remembers_when_it_was_extended_last() -> None:
+    """What was asked before that proves nothing of all of it; a cause of a gap that lasts anyway extends nothing."""
+    coverage = begun()
+    gap(coverage, 1, "rejected")
+    gap(coverage, 90, "rejected")
+    lasting = begun()
+    gap(lasting, 1, "lost", lasting=True)
+    gap(lasting, 90, "silent", lasting=True)
+    told = [(one.opened_us, one.extended_us) for one in (*coverage.gaps, *lasting.gaps)]
+    first_us, last_us = (BASELINE + 1) * 1_000, (BASELINE + 90) * 1_000
+    assert [(first_us, last_us), (first_us, first_us)] == told
+
+
+def test_the_evidence_counts_the_rows_of_all_questions_since_the_gap_opened() -> None:
+    """Not of the last alone: those before an extension, those of a gap that was too young to be proven."""
+    coverage = begun()
+    ask(coverage, FILLS, 500, rows=100)
+    opened = gap(coverage, 1_000, "rejected")
+    ask(coverage, FILLS, 2_000, rows=1)
+    ask(coverage, FILLS, 10_000, rows=2)
+    assert opened is not None
+    young = (opened.rows, opened.closed["fills"].rows)
+    gap(coverage, 20_000, "rejected")
+    ask(coverage, FILLS, 22_000, rows=4)
+    ask(coverage, INCOME, 100_000, rows=8)
+    ask(coverage, FILLS, 25_000, rows=16)
+    ask(coverage, INCOME, 170_000, rows=32)
+    assert (3, 3) == young
+    assert (63, {"fills": 23, "income": 40}) == (
+        opened.rows,
+        {kind: closing.rows for kind, closing in opened.closed.items()},
+    )
+
+
 def test_a_proven_gap_is_not_extended() -> None:
     """What happens after a provisional close is a gap of its own."""
     coverage = begun()

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ditad.axis import CUMULATIVE, PER_FILL, Derivation, derive, rows_exceed
+from ditad.axis import Derivation, derive, rows_exceed
 from ditad.events import FillRow, OrderPush, OrderStatus, PositionSide, Side
+from ditad.laying import CUMULATIVE, PER_FILL
 from ditad.orders import Order, Piece, Unkept, hear_push, hear_rows, order_from
 
 FILLED, PARTIAL = OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED
@@ -654,7 +655,7 @@ def test_a_row_without_trade_id_meets_its_twin_with_one(turned: bool) -> None:
 def test_rows_split_a_jump_into_its_executions() -> None:
     """Rows give each execution its own price, fee (to 5e-7), profit, time and trade id."""
     rows = [row("1", "100", fee="0.05", rp="1", td="a"), row("2", "100.1", fee="0.1001", rp="2", at=1_000, td="b")]
-    derivation = told(heard(frame("3", "100.06666667", n="0.1001", td="b"), *rows), amounts=PER_FILL)
+    derivation = told(heard(frame("3", "100.06666667", n="0.1001", td="b", at=1_000), *rows), amounts=PER_FILL)
     wanted = [
         (Decimal(100), Decimal("0.05"), Decimal("0.0000005"), ("a",), True),
         (Decimal("200.2"), Decimal("0.1001"), Decimal(0), ("b",), False),

@@ -45,7 +45,7 @@ from ditad.events import (
 )
 from ditad.money import ZERO
 from ditad.projection import Projection
-from ditad.records import RecordType
+from ditad.records import RecordType, rfc3339_ms
 from ditad.state import State
 from tests.support.reading import at, audit, lines_of, snapshots, state_bytes
 from tests.support.story import ALL_QUESTIONS, Story, order_id_at
@@ -469,6 +469,45 @@ def test_every_loss_of_the_stream_opens_a_gap_at_once(state: StreamState) -> Non
     assert [[f"{state.value}: why", "lost: again"]] == [gap["causes"] for gap in at(story.snap, "coverage.gaps")]
 
 
+def test_a_gap_ends_on_the_clock_that_the_stream_tells() -> None:
+    """While the daemon was off the machine's clock was put back by a minute: the exchange's goes on."""
+    story = Story()
+    story.tell(StreamChanged(state=StreamState.LOST, detail="start", at_ms=None))
+    back_ms = story.ms + 3_600_000
+    story.pass_s(3_540)
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=back_ms))
+    (gap,) = at(story.snap, "coverage.gaps")
+    assert rfc3339_ms(back_ms) == gap["to"]
+
+
+def test_a_new_key_of_a_living_stream_is_a_gap_that_one_report_closes() -> None:
+    """The sockets overlap and nothing should be missing; a report that equals K says that nothing is."""
+    story = Story()
+    story.tell(StreamChanged(state=StreamState.KEY_ISSUED, detail="a new listen key", at_ms=None))
+    story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
+    (gap,) = at(story.snap, "coverage.gaps")
+    assert ("gap", "open", ["key_issued: a new listen key"]) == (
+        at(story.snap, "coverage.state"),
+        gap["state"],
+        gap["causes"],
+    )
+    assert story.us == story.projection.needs().statements_after_us
+    story.positions()
+    story.balance("1000")
+    assert ("live", []) == (at(story.snap, "coverage.state"), at(story.snap, "coverage.gaps"))
+
+
+def test_a_new_key_within_an_outage_is_no_further_cause() -> None:
+    """It is the repair; and before the baseline there is no ledger that could have a gap."""
+    story = Story(baseline=False)
+    story.tell(StreamChanged(state=StreamState.KEY_ISSUED, detail="", at_ms=None))
+    assert at(story.snap, "coverage.gaps") == []
+    story = Story()
+    story.tell(StreamChanged(state=StreamState.LOST, detail="cut", at_ms=None))
+    story.tell(StreamChanged(state=StreamState.KEY_ISSUED, detail="", at_ms=None))
+    assert [["lost: cut"]] == [gap["causes"] for gap in at(story.snap, "coverage.gaps")]
+
+
 def test_a_baseline_without_a_living_stream_begins_in_a_gap() -> None:
     """What happens meanwhile nobody hears."""
     story = Story(baseline=False)
@@ -750,6 +789,18 @@ def test_an_open_gap_is_asked_about_once_the_stream_lives() -> None:
     assert None is story.projection.needs().facts_after_us
     story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
     assert story.us == story.projection.needs().facts_after_us
+
+
+def test_an_extended_gap_is_asked_about_again() -> None:
+    """Its statements were asked for already; they prove nothing of what it covers since."""
+    story = Story()
+    frame = PushRejected(source="private", reason="x", money=True, excerpt="")
+    story.tell(frame)
+    story.pass_s(5)
+    story.audit_done(questions=(Question.BALANCE, Question.POSITIONS))
+    story.tell(frame)
+    needs = story.projection.needs()
+    assert (story.us, story.us) == (needs.statements_after_us, needs.facts_after_us)
 
 
 def test_an_order_with_a_number_of_another_kind_is_asked_about_from_the_baseline_on() -> None:

@@ -27,12 +27,13 @@ request_timeout_s = 7
 [account.stream]
 silence_s = 16
 key_renew_s = 1700
+key_rotate_s = 7200
 backoff_s_min = 0.6
 backoff_s_max = 9
 marks = false
 mark_interval_s = 2
 """
-NOT_SETTINGS = {"key_rotate_s", "frame_bytes_max", "page_rows_max"}
+NOT_SETTINGS = {"frame_bytes_max", "page_rows_max"}
 """What the conversation has of its own, or is made of two settings."""
 
 

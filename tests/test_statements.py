@@ -320,6 +320,26 @@ def test_ks_mark_is_the_streams_else_the_reports() -> None:
     assert ["10", "20"] == valued
 
 
+def impossible(price: Decimal | None) -> Story:
+    """Give two open positions, of which the first has this mark as its report's or (`None`) as the stream's."""
+    rows = (
+        row(qty="99999999999999", entry="1", mark=str(price or 1)),
+        row(symbol="ETH-USDT", qty="0.000000000000000001", entry="1", mark="1.000000000000001"),
+    )
+    story = Story(positions=rows, symbols=("BTC-USDT", "ETH-USDT"))
+    story.positions(*rows)
+    if price is None:
+        story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D("999999999999999"), event_ms=story.ms),)))
+    return story
+
+
+def test_a_mark_with_which_no_exact_sum_could_be_made_is_not_heard() -> None:
+    """The border refuses it; a journal of an earlier version may hold one, and must not stop every start."""
+    reported, streamed = impossible(D("999999999999999")), impossible(None)
+    assert (None, None) == (reported.k["unrealized_pnl"], reported.k["open_notional"])
+    assert "99999999999999.000000000000000001000000000000001" == streamed.k["open_notional"]
+
+
 def test_a_mark_of_another_symbol_values_nothing_else() -> None:
     """Without a mark of its own a position's value is not known, which is not 0."""
     story = Story(positions=(row(), row(symbol="ETH-USDT", mark="50")), symbols=("BTC-USDT", "ETH-USDT"))

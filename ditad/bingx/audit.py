@@ -2,8 +2,8 @@
 
 What enters: what the fold needs (`events.Needs`), what was answered so far, the time. What leaves: rounds of `Ask`s.
 What holds: a question that failed is asked again with growing pauses, one that is never answered to this key once an
-hour; statements are asked before facts; every round of fills asks for all symbols, so that its end claims what it
-says. How an answer is collected from pages and windows is in `spans`.
+hour; statements are asked before facts, and single orders last: where facts are due the list of orders and the rows of
+the round mostly tell what was missing; every round of fills asks for all symbols, so that its end claims what it says. How an answer is collected from pages and windows is in `spans`.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ class Schedule:
         self._demanded = None
         self._round_us = now_us
         asks = [Ask(question=question) for question in due if question in STATEMENTS]
-        asks += [Ask(question=Question.ORDER, symbol=need.symbol, order=need) for need in orders]
         for question in due:
             asks += _fact_asks(question, needs)
+        asks += [Ask(question=Question.ORDER, symbol=need.symbol, order=need) for need in orders]
         return Round(cause=cause, asks=tuple(asks))
 
     def next_due_us(self, needs: Needs) -> int | None:

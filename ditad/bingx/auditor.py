@@ -3,7 +3,8 @@
 What enters: rounds. What leaves: reports, `QuestionFailed`, `PushRejected` for answers that cannot be read, and one
 `AuditDone` per round.
 What holds: a failed question leaves no report and the others of its round are still asked; every report is folded
-before the next question, so that symbols it names are asked for in the same round; what only a person can mend is
+before the next question, so that symbols it names are asked for in the same round, and an order of which it told what
+was missing is asked about no more; what only a person can mend is
 raised as `VenueFatalError`.
 """
 
@@ -89,6 +90,8 @@ class Auditor:
         progress = _Progress()
         pushes = self._watch.pushes
         for ask in planned.asks:
+            if not self._is_wanted(ask):
+                continue
             before_us = self._clock.now_us()
             if await self._ask_one(ask, progress):
                 progress.answered.append(ask.question)
@@ -104,6 +107,10 @@ class Auditor:
             failed=tuple(progress.failed),
         )
         await self._sink.deliver(done, at_us=self._clock.now_us())
+
+    def _is_wanted(self, ask: Ask) -> bool:
+        """Say whether the fold still wants to be told this: the round's facts may have told it of an order."""
+        return ask.order is None or any(need.order_id == ask.order.order_id for need in self._sink.needs().orders)
 
     def _settle(self, ask: Ask, asked_us: int, progress: _Progress) -> None:
         """Tell the schedule what became of a question."""

@@ -330,8 +330,8 @@ class Feed:
             self._connected.set()
         elif told.state is StreamState.LOST:
             self._connected.clear()
-        at_ms = self._rest.venue_ms(self._clock.now_us())
-        await self._submit(StreamChanged(state=told.state, detail=told.detail, at_ms=at_ms))
+        at_us, at_ms = self._rest.now()
+        await self._sink.submit(StreamChanged(state=told.state, detail=told.detail, at_ms=at_ms), at_us=at_us)
 
     async def _submit(self, body: Body) -> None:
         await self._sink.submit(body, at_us=self._clock.now_us())

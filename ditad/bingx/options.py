@@ -15,6 +15,8 @@ from ditad.errors import SettingsError
 
 REQUESTS_PER_S_MAX = 2.0
 """Per endpoint, on the real hosts (bingx.md §5)."""
+KEY_RENEW_S_MAX = 1800.0
+"""Half of a listen key's life (bingx.md §2): the other half is for renewals that fail."""
 
 
 def _is_loopback(host: str) -> bool:
@@ -131,7 +133,7 @@ class FeedOptions:
             "page_rows_max: 1 to 1000 is due": 1 <= self.page_rows_max <= 1000,
             "pages_max: must be positive": self.pages_max >= 1,
             "silence_s: must be positive": self.silence_s > 0,
-            "key_renew_s: above 0 and below 3600 is due": 0 < self.key_renew_s < 3600,
+            "key_renew_s: above 0 and at most 1800 is due": 0 < self.key_renew_s <= KEY_RENEW_S_MAX,
             "key_rotate_s: must not be negative": self.key_rotate_s >= 0,
             "backoff_s_min: above 0 and at most backoff_s_max is due": 0 < self.backoff_s_min <= self.backoff_s_max,
             "mark_interval_s: must be positive": self.mark_interval_s > 0,

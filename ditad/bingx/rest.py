@@ -209,13 +209,18 @@ class Rest:
         return answered, asked_us
 
     async def _await_budget(self, path: str) -> None:
-        now = self._clock.mono_s()
-        if self._budget.held_until - now > HELD_S_MAX:
-            held_s = self._budget.held_until - now
-            raise VenueError(f"the exchange limits our requests for {held_s:.0f} s more.", retry_after_s=held_s)
-        at = self._budget.reserve(path, now)
-        if at > now:
-            await self._sleep(at - now)
+        """Wait until the budget allows a request; again where another one met a limit meanwhile, up to an end."""
+        began = self._clock.mono_s()
+        while True:
+            now = self._clock.mono_s()
+            if self._budget.held_until - began > HELD_S_MAX:
+                held_s = self._budget.held_until - now
+                raise VenueError(f"the exchange limits our requests for {held_s:.0f} s more.", retry_after_s=held_s)
+            at = self._budget.reserve(path, now)
+            if at > now:
+                await self._sleep(at - now)
+            if self._budget.held_until <= at:
+                return
 
     async def _exchange(self, method: str, url: yarl.URL, headers: dict[str, str]) -> Answered:
         received = await self._http.request(method, url, headers)

@@ -93,7 +93,7 @@ def test_rounds_have_a_distance() -> None:
 
 
 def test_orders_are_asked_about_one_by_one_with_growing_pauses() -> None:
-    """Between statements and facts; again after 2, 4, 8 s while the fold still wants it."""
+    """At once where no facts are due; again after 2, 4, 8 s while the fold still wants it."""
     schedule = Schedule(OPTIONS)
     asked(schedule, QUIET, S)
     need = OrderNeed(order_id="7", symbol="X", from_ms=5)
@@ -110,6 +110,14 @@ def test_orders_are_asked_about_one_by_one_with_growing_pauses() -> None:
     assert schedule.next_due_us(needs) == 8 * S
     schedule.order_asked("7", 8 * S, unavailable=True)
     assert asked(schedule, needs, 9 * S) == []
+
+
+def test_single_orders_come_after_the_facts_of_their_round() -> None:
+    """The facts mostly tell what was missing of them."""
+    need = OrderNeed(order_id="7", symbol="X", from_ms=5)
+    planned = Schedule(OPTIONS).plan(replace(QUIET, orders=(need,)), S)
+    assert planned is not None
+    assert [*ALL, Question.ORDER] == [ask.question for ask in planned.asks]
 
 
 def test_many_orders_are_asked_about_in_several_rounds() -> None:

@@ -12,6 +12,7 @@ from ditad.events import (
     Body,
     FillsReport,
     IncomeReport,
+    OrderNeed,
     OrdersReport,
     PositionsReport,
     Question,
@@ -19,7 +20,15 @@ from ditad.events import (
 from tests.bingx.recording_sink import RecordingSink
 from tests.bingx.scripted_venue import Asked, Reply, ScriptedVenue
 from tests.bingx.test_feed import NEEDS, SINCE_MS, conversing, standing
-from tests.bingx.test_questions import FORCED_PATH, HISTORY_PATH, INCOME_PATH, ORDERS_PATH, POSITIONS_PATH, stamp
+from tests.bingx.test_questions import (
+    FORCED_PATH,
+    HISTORY_PATH,
+    INCOME_PATH,
+    ORDER_PATH,
+    ORDERS_PATH,
+    POSITIONS_PATH,
+    stamp,
+)
 from tests.bingx.test_rows import FILL, INCOME, ORDER, POSITION
 
 
@@ -79,6 +88,33 @@ class Naming(RecordingSink):
         await super().deliver(body, **told)
         if isinstance(body, self._kind) and getattr(body, "question", None) == self._question:
             self.want(replace(NEEDS, symbols=("BTC-USDT", "XRP-USDT")))
+
+
+class Told(RecordingSink):
+    """A fold that lacks two orders, of which a report of fills tells what was missing of the first."""
+
+    def __init__(self) -> None:
+        needs = [OrderNeed(order_id=name, symbol="BTC-USDT", from_ms=SINCE_MS) for name in ("1001", "1002")]
+        super().__init__(replace(NEEDS, orders=tuple(needs)))
+
+    async def deliver(self, body: Body, **told: Any) -> None:
+        """Take a report."""
+        await super().deliver(body, **told)
+        if isinstance(body, FillsReport) and body.order_id is None:
+            self.want(replace(self.needs(), orders=self.needs().orders[1:]))
+
+
+async def test_an_order_that_the_facts_have_told_of_is_not_asked_about() -> None:
+    """The other one is; and the round's end claims no more than was asked."""
+    async with ScriptedVenue() as venue:
+        standing(venue)
+        venue.scripts[ORDER_PATH] = [Reply(data={"order": {**ORDER, "orderId": "1002"}})]
+        async with conversing(venue, Told()) as (_, sink):
+            done = await sink.first(AuditDone)
+        asked = [asked.query["orderId"] for asked in venue.questions(ORDER_PATH)]
+    assert ["1002"] == asked
+    assert Question.ORDER in done.questions
+    assert not done.failed
 
 
 NAMERS: dict[str, tuple[str, Any, type[Body], Question | None]] = {

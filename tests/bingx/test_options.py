@@ -53,7 +53,7 @@ def test_options_out_of_bounds_are_refused() -> None:
             interval_s=0,
             backoff_s_min=5,
             backoff_s_max=1,
-            key_renew_s=3600,
+            key_renew_s=1801,
             requests_per_s=3,
         )
     assert len(caught.value.problems) == 5

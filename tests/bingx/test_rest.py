@@ -177,6 +177,33 @@ async def test_a_limit_is_waited_for_before_anything_else_is_asked(reply: Reply)
     assert len(venue.asked) == 3
 
 
+async def test_a_limit_met_while_a_question_waits_for_its_turn_holds_it_too() -> None:
+    """It was given its moment before another one was limited; at that moment it looks again."""
+    clock = HandClock()
+    async with ScriptedVenue() as venue, client(venue, clock) as rest:
+        venue.scripts[f"POST {KEY_PATH}"] = [Reply(status=429, body=b"")]
+        venue.scripts[PATH] = [Reply(data=[]), Reply(data=[])]
+        passes = clock.sleep
+        sent: list[int] = []
+
+        async def meanwhile(seconds: float) -> None:
+            if not clock.slept:
+                clock.slept.append(seconds)
+                with pytest.raises(VenueError):
+                    await rest.issue_key()
+                sent.append(len(venue.questions(PATH)))
+                clock.us += int(seconds * 1_000_000)
+            else:
+                await passes(seconds)
+
+        rest._sleep = meanwhile
+        await rest.get("/swap/v2/user/balance", {}, what="x")
+        await rest.get("/swap/v2/user/balance", {}, what="x")
+    assert [1] == sent
+    assert 2 == len(clock.slept)
+    assert 1.9 <= sum(clock.slept) < 3.0
+
+
 async def test_during_a_ban_nothing_is_sent() -> None:
     """A question that would have to wait for minutes fails at once, and is the audit's to ask again."""
     clock = HandClock()

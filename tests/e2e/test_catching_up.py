@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from ditad.api.client import ApiClient
 from ditad.demo import differences
 from ditad.errors import DitadError
 from ditad.exchange import AccountSpec, BooksTruth, SimulatedExchange, numbered_contracts
+from ditad.hub import Hub
 from tests.support.elapsing import Era, days
 from tests.support.running import Running, account_settings, running, settings_file
 from tests.support.season import Season
@@ -24,7 +26,10 @@ BEGAN_MS = 1_790_000_000_123
 SYMBOLS = 30
 FILLS = 5_000
 AWAY_DAYS = 2
+LONG_FILLS = 1_500
+LONG_DAYS = 20
 ORDERS_ASKED_MAX = 10
+READY_S_MAX = 120
 
 SETTINGS = """
 [account.audit]
@@ -40,7 +45,12 @@ marks = false
 
 @asynccontextmanager
 async def offline(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, rows: int
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rows: int = 1_000,
+    fills: int = FILLS,
+    away_days: int = AWAY_DAYS,
 ) -> AsyncIterator[tuple[SimulatedExchange, BooksTruth, Path]]:
     """Give an exchange that traded while the daemon was off, its truth since the baseline, and the settings."""
     era = Era(BEGAN_MS)
@@ -74,7 +84,7 @@ async def offline(
         with era.held():
             era.put_forward(60_000)
             desk.fill(resting, "4.00")
-            Season(desk, era, seed=1).trade(FILLS, over_ms=days(AWAY_DAYS))
+            Season(desk, era, seed=1).trade(fills, over_ms=days(away_days))
             era.put_forward(600_000)  # rows of income may be late; of this story none is
         yield exchange, exchange.books_since(since), settings
 
@@ -101,6 +111,10 @@ class Watching:
     async def until_ready(self) -> dict[str, Any]:
         """Follow the records and ask after each batch of them, over the socket, until the account is ready."""
         hub = self.daemon.daemon.accounts["main"].hub
+        async with asyncio.timeout(READY_S_MAX):
+            return await self._until_ready(hub)
+
+    async def _until_ready(self, hub: Hub) -> dict[str, Any]:
         with hub.subscribe(None, None) as batches:
             async for batch in batches:  # the first one comes after the socket stands
                 for line in batch.splitlines():
@@ -155,3 +169,22 @@ async def test_what_was_traded_while_it_was_off_is_caught_up_with(
     assert calls["/openApi/swap/v2/trade/fillHistory"] >= SYMBOLS
     # One list of orders makes the rows complete sets: what is asked one by one are orders from before the absence.
     assert calls.get("/openApi/swap/v2/trade/order", 0) <= ORDERS_ASKED_MAX
+
+
+async def test_what_was_traded_over_weeks_is_caught_up_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    """What `fillHistory` keeps no more comes from `allFillOrders`, which tells no profit: income rows tell it exactly."""
+    async with offline(folder, monkeypatch, fills=LONG_FILLS, away_days=LONG_DAYS) as (_, truth, settings):
+        began_s = time.monotonic()
+        async with running(settings) as daemon:
+            watching = Watching(daemon)
+            await watching.until_ready()
+            record_property("caught_up_s", round(time.monotonic() - began_s, 1))
+            last = await daemon.now(lambda seen: seen["reconcile"]["status"] == "OK")
+            calls = daemon.daemon.accounts["main"].feed.stats.rest_calls
+    assert truth["fills"] >= LONG_FILLS
+    assert [] == differences(truth, last)
+    assert ([], {}) == (last["k"]["unknown"], last["k"]["precision"])
+    assert all(watching.reasons[:-1]), "once it is ready it stays so"
+    assert calls["/openApi/swap/v2/trade/allFillOrders"] >= SYMBOLS

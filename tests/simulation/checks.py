@@ -8,9 +8,9 @@ exchange's own facts are laid beside each other.
 from __future__ import annotations
 
 import bisect
-from datetime import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +40,9 @@ SUMS = {
 AMBIGUOUS_MS = 61_000
 """Funding rows stamped this soon after the baseline may be of before it (account.md §3, Baseline)."""
 
+SAME_MS = 50
+"""Statements this close may be told with one and the same event time, and then arrival decides."""
+
 PUSH_SPAN_MS = 150_000
 """A funding known from its push only counts as told around its row's time this far."""
 
@@ -67,6 +70,7 @@ def check(outcome: Outcome) -> list[str]:
         return [*found, f"the account never stood as the baseline says: {baseline}"][:FOUND_MAX]
     truth = Truth.after(outcome, standing, baseline)
     found += Watcher(truth).watch(line for _, line in lines)
+    found += _goes_back(outcome, (line for _, line in lines))
     found += _final(outcome, standing, truth, last_snapshot(line for _, line in reversed(lines)))
     return found[:FOUND_MAX]
 
@@ -146,7 +150,9 @@ class Truth:
         found = [f"execution of {fact.order_id}" for fact in self.executions if not fact.in_rows]
         found += [f"{fact.kind} of {fact.amount}" for fact in self.movements if fact.row_at_ms is None]
         near = (fact for fact in self.movements if fact.kind == "FUNDING_FEE" and fact.row_at_ms is not None)
-        return found + [f"funding near the baseline, {f.amount}" for f in near if (f.row_at_ms or 0) < self.ambiguous_ms]
+        return found + [
+            f"funding near the baseline, {f.amount}" for f in near if (f.row_at_ms or 0) < self.ambiguous_ms
+        ]
 
 
 # ---- what was published, record by record
@@ -250,6 +256,24 @@ class Watcher:
         return False
 
 
+def _goes_back(outcome: Outcome, lines: Iterable[bytes]) -> Iterator[str]:
+    """What E states must not return to what the exchange has left behind."""
+    times: dict[Decimal, list[int]] = {}
+    for standing in outcome.standings:
+        times.setdefault(standing.mark.wallet, []).append(standing.at_ms)
+    latest_ms = 0
+    for line in lines:
+        record = orjson.loads(line)
+        stated = record["snapshot"]["e"]["wallet_balance"] if record["type"] == "snapshot" else None
+        if stated is None or Decimal(stated) not in times:
+            continue  # between two acts there are wallets that no standing shows
+        there_ms = times[Decimal(stated)]
+        if there_ms[-1] + SAME_MS < latest_ms:
+            yield f"E went back to a wallet of {stated} (record {record['seq']})"
+            return
+        latest_ms = max(latest_ms, there_ms[0])
+
+
 def _kinds_of(movement: MovementFact) -> tuple[str, ...]:
     return ("funding",) if movement.kind == "FUNDING_FEE" else ("transfer", "other")
 
@@ -297,13 +321,16 @@ def _differences(books: Mapping[str, Any], snapshot: Mapping[str, Any]) -> Itera
     held = {(row["symbol"], row["side"]): row for row in books["positions"]}
     shown = {(row["symbol"], row["side"]): row for row in k["positions"]}
     for key in sorted({*held, *shown}):
-        there, here = held.get(key), shown.get(key)
-        if there is None or here is None or there["qty"] != Decimal(here["qty"]):
-            yield f"position {key} is {there}, K has {here}"
+        books_row, shown_row = held.get(key), shown.get(key)
+        if books_row is None or shown_row is None or books_row["qty"] != Decimal(shown_row["qty"]):
+            yield f"position {key} is {books_row}, K has {shown_row}"
             continue
         slack = UNIT + max(Decimal(precision.get(f"entry_price:{key[0]}:{side}", 0)) for side in (key[1], "BOTH"))
-        if abs(there["entry_price"] - Decimal(here["entry_price"])) > slack:
-            yield f"entry price of {key} is {there['entry_price']}, K has {here['entry_price']} (precision {slack})"
+        if (
+            shown_row["entry_price"] is None
+            or abs(books_row["entry_price"] - Decimal(shown_row["entry_price"])) > slack
+        ):
+            yield f"entry price of {key} is {books_row['entry_price']}, K has {shown_row['entry_price']} (precision {slack})"
 
 
 def _or_zero(text: str | None) -> Decimal:

@@ -102,7 +102,7 @@ def _faults(rng: Random, on: dict[str, bool]) -> FaultSpec:
         for name in ("rest_error", "rest_http", "rest_truncate", "rest_type", "rest_null", "rest_drop", "rest_delay"):
             chances[name] = rng.choice([0.0, 0.05])
     return FaultSpec(
-        **chances,
+        **chances,  # type: ignore[arg-type] # probabilities only
         delay_ms_max=rng.choice([50, 500, 3000]),
         skew_ms=rng.choice([0, 0, -700, 900, 40_000, -3_600_000]),
     )
@@ -111,8 +111,10 @@ def _faults(rng: Random, on: dict[str, bool]) -> FaultSpec:
 def _blows(rng: Random, on: dict[str, bool], *, duration_s: float) -> tuple[Blow, ...]:
     blows = []
     if on["kills"]:
-        for _ in range(rng.randint(1, 3)):
-            blows.append(Blow(at_s=rng.uniform(0, duration_s), kind="kill", for_s=rng.choice([0.1, 2.0, 20.0])))
+        blows += [
+            Blow(at_s=rng.uniform(0, duration_s), kind="kill", for_s=rng.choice([0.1, 2.0, 20.0]))
+            for _ in range(rng.randint(1, 3))
+        ]
     if on["network"]:
         for _ in range(rng.randint(1, 2)):
             kind = rng.choice(["reset", "blackhole"])

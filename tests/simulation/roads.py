@@ -28,6 +28,8 @@ from ditad.exchange.rest import Request
 from ditad.exchange.streams import Act, Close, Freeze, Send, StreamRefused
 
 ABNORMAL = 1006
+APART_S = 1e-7
+"""The loop gives no order to what is due at one moment; a connection does."""
 
 
 class Roads:
@@ -158,7 +160,7 @@ class Socket:
         if self.frozen or self._roads.down:
             return
         loop = asyncio.get_running_loop()
-        self._last_s = max(self._last_s, loop.time() + self._roads.latency_s())
+        self._last_s = max(self._last_s + APART_S, loop.time() + self._roads.latency_s())
         loop.call_at(self._last_s, self.arrive, what)
 
     def arrive(self, what: bytes | int) -> None:

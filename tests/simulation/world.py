@@ -276,7 +276,7 @@ class World:
         except* JournalError as failures:
             if not network.dead and not self.disk.fulls:
                 self.trouble += [f"the journal failed: {error}" for error in failures.exceptions]
-        except* Exception as failures:  # noqa: BLE001 - whatever ends a life is what the run is about
+        except* Exception as failures:
             if not network.dead:
                 self.trouble += [f"{type(error).__name__}: {error}" for error in failures.exceptions]
                 raise
