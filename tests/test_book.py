@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,8 +30,10 @@ def fill(
     slack: str = "0",
     whole: bool = False,
     compared: bool = True,
+    within: str | None = None,
+    td: int | None = None,
 ) -> BookFill:
-    """Make a fill of an order."""
+    """Make a fill of an order; `within` and `td` are its piece's end and its trade id."""
     return BookFill(
         order_id=order,
         z0=Decimal(z0),
@@ -44,6 +47,8 @@ def fill(
         compared=compared,
         at_ms=at,
         whole_second=whole,
+        within=None if within is None else Decimal(within),
+        trade_number=td,
     )
 
 
@@ -457,3 +462,284 @@ def test_rounding_of_both_ends_stays_in_the_profits_slack() -> None:
     """A close carries its own and its part of the entry's uncertainty; flat, the position has none."""
     run = position(LONG, fill(BUY, "2", "100", slack="0.02"), fill(SELL, "1", "110", at=1, order="2", slack="0.01")).run
     assert (Decimal("0.02"), Decimal("0.01")) == (run.realized_slack, run.cost_slack)
+
+
+# ---- executions of one piece ----------------------------------------------------------------------------------------------
+
+
+def order_of(held: Position) -> list[tuple[str, str]]:
+    """Give order and beginning of each fill, as they were put."""
+    return [(one.order_id, str(one.z0)) for one in held.fills]
+
+
+@pytest.mark.parametrize(
+    ("rp", "order"),
+    [("10", [("1", "0"), ("2", "0"), ("1", "1")]), ("6", [("1", "1"), ("2", "0"), ("1", "0")])],
+    ids=["after the first", "after the second"],
+)
+def test_another_orders_close_may_come_between_executions_of_one_piece(rp: str, order: list[tuple[str, str]]) -> None:
+    """Opened at 100 and at 104 in one second, closed at 110: the profit says which of them was open alone."""
+    held = position(
+        LONG,
+        fill(BUY, "1", "100", at=5_000, whole=True, within="2"),
+        fill(BUY, "1", "104", at=5_000, whole=True, within="2", z0="1"),
+        fill(SELL, "1", "110", at=5_000, order="2", rp=rp, whole=True),
+    )
+    assert (order, Decimal(rp), Decimal(0)) == (order_of(held), held.run.realized, held.run.cost_slack)
+
+
+def test_executions_of_different_pieces_of_an_order_stand_by_z() -> None:
+    """A boundary between them was told: the later one is not taken for the earlier."""
+    held = position(
+        LONG,
+        fill(BUY, "1", "104", at=5_000, whole=True, within="1"),
+        fill(BUY, "1", "100", at=5_000, whole=True, within="2", z0="1"),
+        fill(SELL, "1", "110", at=5_000, order="2", rp="10", whole=True),
+    )
+    assert ["0", "1"] == [z0 for order, z0 in order_of(held) if order == "1"]
+
+
+def fill_before_moment(side: PositionSide, *moment: BookFill) -> Position:
+    """Hold 2 at 100.05 (the half tick between 100.0 and 100.1), then fold what one second told."""
+    grows = side is not SHORT
+    return position(side, fill(grows, "2", "100.05", order="8"), *moment)
+
+
+@pytest.mark.parametrize(
+    ("side", "buy_first", "rp"),
+    [(LONG, True, "9.9"), (SHORT, False, "10.1"), (BOTH, True, "9.9")],
+    ids=["long", "short", "both"],
+)
+def test_a_profit_that_fits_an_entry_exactly_outweighs_one_within_half_a_tick(
+    side: PositionSide, buy_first: bool, rp: str
+) -> None:
+    """1 more at 100.1 makes an entry of 100.0666…, rounded 100.1: closing 1 then made exactly what was stated.
+
+    Closed before it, at an entry of 100.05, the profit is half a tick off, and 100.0 (to even) does not make it either.
+    """
+    held = fill_before_moment(
+        side,
+        fill(buy_first, "1", "100.1", at=5_000, order="10", whole=True, rp="0"),
+        fill(not buy_first, "1", "110" if buy_first else "90", at=5_000, order="9", whole=True, rp=rp),
+    )
+    assert ["8", "10", "9"] == [one.order_id for one in held.fills]
+
+
+@pytest.mark.parametrize(
+    ("side", "buy_first", "rp"),
+    [(LONG, True, "10"), (SHORT, False, "10"), (BOTH, True, "10")],
+    ids=["long", "short", "both"],
+)
+def test_a_close_at_the_rounded_entry_comes_before_what_would_change_it(
+    side: PositionSide, buy_first: bool, rp: str
+) -> None:
+    """100.05 rounded to the tick is 100.0: closing 1 at 10 from there made exactly 10; behind the other it would not."""
+    held = fill_before_moment(
+        side,
+        fill(buy_first, "1", "100.1", at=5_000, order="9", whole=True, rp="0"),
+        fill(not buy_first, "1", "110" if buy_first else "90", at=5_000, order="10", whole=True, rp=rp),
+    )
+    assert ["8", "10", "9"] == [one.order_id for one in held.fills]
+
+
+@pytest.mark.parametrize("tick", ["0.1", None], ids=["tick known", "tick unknown"])
+def test_a_profit_that_is_not_exact_anywhere_is_placed_within_half_a_tick(tick: str | None) -> None:
+    """No order makes 9.97 exactly; where the tick says how far an entry may be rounded, the nearer one is taken."""
+    held = position(
+        LONG,
+        fill(BUY, "1", "100", at=5_000, order="1", whole=True),
+        fill(BUY, "1", "104", at=5_000, order="2", whole=True),
+        fill(SELL, "1", "110", at=5_000, order="3", whole=True, rp="9.97"),
+        tick=tick,
+    )
+    wanted = ["1", "3", "2"] if tick is not None else ["1", "2", "3"]
+    assert wanted == [one.order_id for one in held.fills]
+
+
+def test_what_opens_has_no_profit_by_the_rounding_of_an_entry() -> None:
+    """In one-way mode the purchase that lost 0.1 closed a short: it did not add to a long whose entry is 0.05 off."""
+    held = fill_before_moment(
+        BOTH,
+        fill(BUY, "2", "100.15", at=5_000, order="2", whole=True, rp="-0.1"),
+        fill(SELL, "4", "100.1", at=5_000, order="3", whole=True),
+    )
+    assert (["8", "3", "2"], Decimal(0)) == ([one.order_id for one in held.fills], held.run.quantity)
+
+
+# ---- trade ids ------------------------------------------------------------------------------------------------------------
+
+
+def moment(rp: str | None, *numbers: int | None, z: tuple[str, str] = ("0", "0"), orders: str = "123") -> Position:
+    """Fold two opens, at 100 and 104, and a close at 110 of one second, with these trade ids."""
+    first, second, close = numbers
+    return position(
+        LONG,
+        fill(BUY, "1", "100", at=5_000, order=orders[0], whole=True, td=first, z0=z[0]),
+        fill(BUY, "1", "104", at=5_000, order=orders[1], whole=True, td=second, z0=z[1]),
+        fill(SELL, "1", "110", at=5_000, order=orders[2], whole=True, td=close, rp=rp),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rp", "numbers", "order", "slack"),
+    [
+        (None, (1, 3, 2), ["1", "3", "2"], "0"),
+        (None, (2, 1, 3), ["2", "1", "3"], "0"),
+        ("10", (1, 3, 2), ["1", "3", "2"], "0"),
+        ("8", (1, 3, 2), ["1", "2", "3"], "0"),
+        (None, (2, 3, 1), ["1", "2", "3"], "4"),
+        (None, (1, None, 2), ["1", "2", "3"], "4"),
+    ],
+    ids=[
+        "the close between",
+        "the later order first",
+        "as its profit says",
+        "against its profit",
+        "nothing to close yet",
+        "one has no id",
+    ],
+)
+def test_the_lower_trade_id_is_taken_for_the_earlier_if_nothing_contradicts(
+    rp: str | None, numbers: tuple[int | None, ...], order: list[str], slack: str
+) -> None:
+    """Ids that fit every stated profit put a second in order; ids that do not are no order."""
+    held = moment(rp, *numbers)
+    assert order == [one.order_id for one in held.fills]
+    assert Decimal(slack) >= held.run.cost_slack
+    assert (slack != "0") == (held.run.cost_slack > 0)
+
+
+def test_trade_ids_against_the_cumulative_quantity_of_an_order_are_no_order() -> None:
+    """The second part of one order has the lower id: ids are not given out in time here."""
+    held = moment("8", 5, 4, 6, z=("0", "1"), orders="112")
+    assert [("1", "0"), ("1", "1"), ("2", "0")] == order_of(held)
+
+
+# ---- what stays open of a second ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("side", "changes", "spread"),
+    [
+        (LONG, {}, "1"),
+        (SHORT, {}, "1"),
+        (BOTH, {}, "1"),
+        (LONG, {"rp": "10"}, "0"),
+        (LONG, {"rp": "9"}, "0"),
+        (LONG, {"whole": False}, "0"),
+        (LONG, {"whole": False, "within": "1"}, "1"),
+        (LONG, {"td": 1}, "0"),
+        (LONG, {"close": False}, "0"),
+        (BOTH, {"close": False}, "0"),
+        (LONG, {"rp": "77"}, "0"),
+    ],
+    ids=[
+        "long",
+        "short",
+        "both",
+        "closed first",
+        "opened first",
+        "exact times",
+        "executions of one piece",
+        "trade ids",
+        "all open",
+        "all open, one way",
+        "no order explains it",
+    ],
+)
+def test_the_entry_says_how_far_another_order_of_one_second_would_move_it(
+    side: PositionSide, changes: dict[str, Any], spread: str
+) -> None:
+    """1 held at 100, 1 more at 102 and 1 closed in one second: the rest cost 102 if closed first, else 101."""
+    rp, whole, within, td = changes.get("rp"), changes.get("whole", True), changes.get("within"), changes.get("td")
+    opens = side is not SHORT
+    closes = opens is not changes.get("close", True)
+    held = position(
+        side,
+        fill(opens, "1", "100", order="1"),
+        fill(opens, "1", "102", at=5_000, order="2", whole=whole, rp="0", within=within, td=td),
+        fill(closes, "1", "110", at=5_000, order="3", whole=whole, rp=rp, td=None if td is None else td + 1),
+    )
+    assert Decimal(spread) == held.run.cost_slack
+
+
+def test_what_stays_open_of_a_second_goes_with_what_is_closed() -> None:
+    """The half that is closed later carries half of it into the profit's slack; flat, nothing is open."""
+    told = [
+        fill(BUY, "1", "100", order="1"),
+        fill(BUY, "2", "103", at=5_000, order="2", whole=True),
+        fill(SELL, "1", "110", at=5_000, order="3", whole=True),
+        fill(SELL, "1", "110", at=9_000, order="4"),
+    ]
+    after = position(LONG, *told).run
+    flat = position(LONG, *told, fill(SELL, "1", "110", at=9_500, order="5")).run
+    assert (Decimal(2), Decimal(1), Decimal(1)) == (
+        position(LONG, *told[:3]).run.cost_slack,
+        after.cost_slack,
+        after.realized_slack,
+    )
+    assert (Decimal(0), Decimal(2)) == (flat.cost_slack, flat.realized_slack)
+
+
+def test_a_close_that_waited_through_a_second_compares_no_orders_of_it() -> None:
+    """It is freed in the midst of the second: another order of it would not hold as much, and tells nothing."""
+    held = position(
+        LONG,
+        fill(SELL, "1", "110", order="9"),
+        fill(BUY, "2", "100", at=5_000, order="1", whole=True),
+        fill(SELL, "1", "110", at=5_000, order="2", whole=True),
+        fill(BUY, "1", "103", at=5_000, order="3", whole=True),
+    )
+    assert (Decimal(1), Decimal(0), Decimal(0)) == (held.run.quantity, held.run.waiting, held.run.cost_slack)
+
+
+# ---- a crossing of several executions -------------------------------------------------------------------------------------
+
+OFF_GRID = (
+    fill(BUY, "1", "100"),
+    fill(BUY, "2", "100.1", at=1, order="2"),
+    fill(SELL, "1", "101", at=2, order="3"),
+)
+"""Leave 2 at 100.0666…: they cost 200.1333…, which no lot at a tick does; rounded to the tick, 200.2."""
+
+ON_GRID = (fill(BUY, "1", "100"), fill(BUY, "1", "100.1", at=1, order="2"))
+"""2 at 100.05: they cost 200.1, and rounded to the tick (to even) 200: lots at ticks do both."""
+
+
+def mirrored(one: BookFill) -> BookFill:
+    """Sell what was bought."""
+    return replace(one, buy=not one.buy)
+
+
+@pytest.mark.parametrize(
+    ("before", "rp", "tick", "entry", "slack"),
+    [
+        (OFF_GRID, "18.86666667", "0.1", "111", "0"),
+        (OFF_GRID, "18.8", "0.1", "111", "0"),
+        (OFF_GRID, "18.83", "0.1", None, "0.0666666666666667"),
+        (OFF_GRID, "18.86666667", None, None, "0"),
+        (ON_GRID, "18.9", "0.1", "111", "0.1"),
+        (ON_GRID, "18.9", "0.01", "111", "0"),
+    ],
+    ids=["exact entry", "rounded entry", "neither", "tick unknown", "both", "nothing to round"],
+)
+@pytest.mark.parametrize("long", [True, False], ids=["from long", "from short"])
+def test_the_stated_profit_of_a_crossing_tells_its_closing_price_on_the_grid(
+    long: bool, before: tuple[BookFill, ...], rp: str, tick: str | None, entry: str | None, slack: str
+) -> None:
+    """2 were closed for 219 of 330, and 1 opened for 111; whether `rp` rounds the entry first the grid can tell."""
+    stated = Decimal(rp) if long else -Decimal(rp)
+    flip = fill(SELL, "3", "110", at=9, order="9", single=False, rp=str(stated))
+    run = position(BOTH, *([*before, flip] if long else [mirrored(one) for one in (*before, flip)]), tick=tick).run
+    assert (Decimal(-1 if long else 1), False) == (run.quantity, run.uncertain)
+    assert Decimal(slack) == round(run.cost_slack, 16)
+    if entry is not None:
+        assert Decimal(entry) == run.entry_price
+
+
+def test_an_entry_that_is_open_itself_proves_no_closing_price_on_the_grid() -> None:
+    """What was rounded away could hide any step: both readings stay possible."""
+    rounded = replace(OFF_GRID[0], quote_slack=Decimal("0.03"))
+    flip = fill(SELL, "3", "110", at=9, order="9", single=False, rp="18.8")
+    run = position(BOTH, rounded, *OFF_GRID[1:], flip).run
+    assert (Decimal("111.0666666667"), True) == (round(run.cost, 10), run.cost_slack >= Decimal("0.0666666666"))

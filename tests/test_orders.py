@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ditad.axis import Derivation, derive, rows_exceed
 from ditad.events import FillRow, OrderPush, OrderStatus, PositionSide, Side
 from ditad.laying import CUMULATIVE, PER_FILL
-from ditad.orders import Order, Piece, Unkept, hear_push, hear_rows, order_from
+from ditad.orders import Order, Part, Piece, Unkept, hear_push, hear_rows, order_from
 
 FILLED, PARTIAL = OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED
 RATES = (Decimal("0.0005"), Decimal("0.0002"))
@@ -937,3 +937,238 @@ def test_what_lies_before_the_baseline_is_no_fact_though_no_row_tells_it() -> No
     """The covered part reaches over what is kept no more: only the rows beyond it count."""
     order = heard(Decimal(3), row("1", "103", at=1_000), opening="2")
     assert [("2", "3")] == spans(told(unkept(order, "2", "200")))
+
+
+# ---- rows that were complete once -----------------------------------------------------------------------------------------
+
+
+def complete(order: Order) -> Order:
+    """Say of an order what is said of it whenever it is laid."""
+    order.note_complete()
+    return order
+
+
+TWO_ROWS = (row("1", "100", td="1"), row("2", "101", at=1_000, td="2"))
+
+
+@pytest.mark.parametrize("by", ["report", "frame"])
+def test_rows_that_were_complete_stay_when_more_is_executed(by: str) -> None:
+    """What they told up to 3 is as true as before; only what was executed beyond is not told yet."""
+    order = complete(heard(Decimal(3), *TWO_ROWS))
+    if by == "report":
+        order.executed = Decimal(5)
+    else:
+        hear_push(order, frame("5"))
+    derivation = told(complete(order))
+    assert ([("0", "1"), ("1", "3")], "(3, 5] not told") == (spans(derivation), derivation.incomplete)
+
+
+def test_a_frame_goes_on_where_complete_rows_end() -> None:
+    """The frame's last execution is laid behind the rows, and nothing is missing."""
+    order = complete(heard(Decimal(3), *TWO_ROWS))
+    hear_push(order, frame("4", "101.00000000", n="0.051", last=("1", "102")))
+    derivation = told(order, amounts=PER_FILL)
+    assert ([("0", "1"), ("1", "3"), ("3", "4")], "") == (spans(derivation), derivation.incomplete)
+
+
+def test_later_rows_that_are_not_yet_all_take_nothing_from_complete_ones() -> None:
+    """Of the 2 that were executed since a row tells 1: it waits for the other, the first rows do not."""
+    order = complete(heard(Decimal(3), *TWO_ROWS))
+    order.executed = Decimal(5)
+    hear_rows(order, [row("1", "102", at=2_000, td="3")])
+    assert [("0", "1"), ("1", "3")] == spans(told(complete(order)))
+    hear_rows(order, [row("1", "103", at=3_000, td="4")])
+    assert [("0", "1"), ("1", "3"), ("3", "4"), ("4", "5")] == spans(told(complete(order)))
+
+
+def test_rows_beyond_what_is_known_leave_complete_ones_laid_and_the_order_incomplete() -> None:
+    """A row that nobody's executed quantity has room for: the exchange is asked how much it was."""
+    order = complete(heard(Decimal(3), *TWO_ROWS))
+    hear_rows(order, [row("1", "102", at=2_000, td="3")])
+    derivation = told(complete(order))
+    assert ([("0", "1"), ("1", "3")], "rows do not add up", True) == (
+        spans(derivation),
+        derivation.incomplete,
+        rows_exceed(order),
+    )
+
+
+def test_rows_that_were_never_complete_are_laid_nowhere_when_more_is_executed() -> None:
+    """Nobody said that 1 was all there was."""
+    order = complete(heard(Decimal(3), TWO_ROWS[0]))
+    order.executed = Decimal(5)
+    derivation = told(complete(order))
+    assert ((), "(0, 5] not told; rows do not add up") == (derivation.pieces, derivation.incomplete)
+
+
+def test_rows_behind_what_is_kept_no_more_are_complete_together_with_it() -> None:
+    """The opening interval and the row told all of 3; what is executed later does not make them less."""
+    order = complete(unkept(heard(Decimal(3), row("1", "103", at=1_000)), "2", "200"))
+    order.executed = Decimal(5)
+    assert [("0", "2"), ("2", "3")] == spans(told(complete(order)))
+
+
+# ---- frames without an execution, and late ones ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ap", "figures", "rates", "fee"),
+    [
+        ("100.0", {}, RATES, None),
+        ("100.0", {"rp": None}, RATES, None),
+        ("100.0", {"rp": "3"}, RATES, Decimal(0)),
+        ("100.0", {}, (), Decimal(0)),
+        ("100.0", {}, (Decimal("0.0005"), Decimal(0)), Decimal(0)),
+        ("0.00001", {}, RATES, Decimal(0)),
+        (None, {}, RATES, Decimal(0)),
+    ],
+    ids=[
+        "no execution",
+        "no profit told",
+        "an execution, by its profit",
+        "rates unknown",
+        "a rate is 0",
+        "less than a fee's last digit",
+        "no average price",
+    ],
+)
+def test_zeros_of_a_frame_without_execution_are_untold(
+    ap: str | None, figures: dict[str, str | None], rates: tuple[Decimal, ...], fee: Decimal | None
+) -> None:
+    """Where every rate takes something, a fee of 0 at a `z` that this frame was the first to tell is nobody's fee."""
+    price = ap if ap is not None else "100"
+    push = frame("1", ap, n="0", last=("1", price), **figures)
+    derivation = told(heard(push), rates=rates)
+    (piece,) = derivation.pieces
+    assert (fee, fee is None) == (piece.fee, derivation.incomplete == "fee or profit of (0, 1] not told")
+
+
+def test_the_figures_take_the_place_of_zeros_that_were_told_first() -> None:
+    """The amendment came before the fill that it told of."""
+    order = heard(frame("1", "100.0", n="0"), frame("1", "100.0", n="0.05", rp="2"))
+    (piece,) = told(order).pieces
+    assert (Decimal("0.05"), Decimal(2)) == (piece.fee, piece.realized_pnl)
+
+
+def test_a_small_fee_that_fits_several_ticks_proves_none() -> None:
+    """0.00001 at 100.1 costs 5.0e-7: its eight decimals are the same at the ticks beside, so the price stays open."""
+    (piece,) = told(heard(frame("0.00001", "100.1", n="0.00000050")), tick=Decimal("0.01")).pieces
+    assert (False, True) == (piece.single, piece.quote_slack > 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "stamp"),
+    [
+        (400, PARTIAL, (SECOND + 400, False)),
+        (5_000, PARTIAL, (SECOND, True)),
+        (400, OrderStatus.CANCELED, (SECOND + 400, True)),
+    ],
+    ids=["of the row's second", "of a later second", "a cancellation"],
+)
+def test_a_frame_of_another_second_than_the_row_does_not_date_it(
+    at: int, status: OrderStatus, stamp: tuple[int, bool]
+) -> None:
+    """The row's second is the execution's; within it a frame that tells of it says when."""
+    (piece,) = told(heard(frame("1", "100.0", n="0.05", at=at, status=status), row("1", "100", fee="0.05"))).pieces
+    assert stamp == (piece.at_ms, piece.whole_second)
+
+
+# ---- executions of one second ---------------------------------------------------------------------------------------------
+
+
+def part(price: str, rp: str, td: str) -> Part:
+    """Give an execution of 1 as a piece holds it."""
+    return Part(quantity=Decimal(1), quote=Decimal(price), realized_pnl=Decimal(rp), trade_id=td)
+
+
+SECOND_OF_TWO = (row("1", "100", rp="1", td="1"), row("1", "101", rp="2", td="2"))
+PARTS = (part("100", "1", "1"), part("101", "2", "2"))
+
+
+@pytest.mark.parametrize(
+    ("rp", "parts"),
+    [(None, PARTS), ("3", PARTS), ("3.00000002", PARTS), ("3.00000003", ())],
+    ids=["untold", "equal", "within their last digits", "beyond"],
+)
+def test_executions_of_one_second_are_kept_where_they_make_up_the_profit(
+    rp: str | None, parts: tuple[Part, ...]
+) -> None:
+    """The piece is one interval, but each execution of it has its own price, profit and trade id."""
+    order = heard(frame("2", "100.5", n="0.02", rp=rp), *SECOND_OF_TWO)
+    (piece,) = told(order, amounts=CUMULATIVE).pieces
+    assert parts == piece.parts
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [(row("2", "100", rp="1"),), (row("1", "100", rp="1"), row("1", "101", rp=None))],
+    ids=["one execution", "a profit that nobody told"],
+)
+def test_one_execution_or_an_untold_profit_makes_no_parts(rows: tuple[FillRow, ...]) -> None:
+    """There is nothing to put between, or nothing to know its place by."""
+    order = heard(Decimal(2), *rows)
+    assert [()] == [piece.parts for piece in told(order).pieces]
+
+
+def of_one_second(
+    amounts: str | None, *profits: str | None, rows: tuple[str | None, ...] = ("3", "5", "2")
+) -> list[str]:
+    """Tell frames at 1, 2, … with these `rp`, and rows of one second alike in price; gives the trade of each piece."""
+    frames = [
+        frame(
+            str(index + 1), "100.00000000", rp=rp, n=str(Decimal("0.05") * (index + 1 if amounts == CUMULATIVE else 1))
+        )
+        for index, rp in enumerate(profits)
+    ]
+    order = heard(*frames, Decimal(len(rows)))
+    hear_rows(order, [row("1", "100", fee="0.05", rp=rp, td=str(index)) for index, rp in enumerate(rows)])
+    return ["+".join(piece.trade_ids) for piece in told(order, amounts=amounts).pieces]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "profits", "trades"),
+    [
+        (PER_FILL, ("5", "2"), ["1", "2", "0"]),
+        (CUMULATIVE, ("5", "7"), ["1", "2", "0"]),
+        (PER_FILL, ("5.0000004", "2"), ["1", "2", "0"]),
+        (CUMULATIVE, ("2", "5"), ["2", "0", "1"]),
+    ],
+    ids=["per fill", "cumulative", "rounded rows", "cumulative, another order"],
+)
+def test_rows_alike_in_price_are_put_in_the_order_that_frames_profits_tell(
+    amounts: str, profits: tuple[str, ...], trades: list[str]
+) -> None:
+    """Three executions of 1 at 100 in one second made 3, 5 and 2: the frames say which was when."""
+    assert trades == of_one_second(amounts, *profits)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "profits", "rows"),
+    [
+        (None, ("5", "2"), ("3", "5", "2")),
+        (PER_FILL, ("0", None), ("3", "5", "2")),
+        (CUMULATIVE, ("5", "7"), ("3", None, "2")),
+    ],
+    ids=["nobody decided how they are told", "no profit told", "a row tells none"],
+)
+def test_rows_whose_order_no_profit_tells_are_no_order(
+    amounts: str | None, profits: tuple[str | None, ...], rows: tuple[str | None, ...]
+) -> None:
+    """Several orders of them are possible: that second is one interval."""
+    assert ["0+1+2"] == of_one_second(amounts, *profits, rows=rows)
+
+
+def test_a_frames_profit_over_several_executions_tells_no_order_per_fill() -> None:
+    """Read per fill, what a frame at the end of two executions tells is the last one's alone."""
+    order = heard(frame("2", "100.00000000", rp="5", n="0.05"), Decimal(3))
+    hear_rows(order, [row("1", "100", fee="0.05", rp=rp, td=rp) for rp in ("2", "3", "5")])
+    assert [(("2", "3", "5"), 3)] == [
+        (piece.trade_ids, len(piece.parts)) for piece in told(order, amounts=PER_FILL).pieces
+    ]
+
+
+def test_profits_before_what_rows_tell_leave_a_cumulative_profit_unknown() -> None:
+    """Of an order whose beginning is kept no more nobody knows what it had realised: a cumulative `rp` orders nothing."""
+    order = heard(frame("3", "100.00000000", rp="5", n="0.15"), Decimal(4))
+    hear_rows(order, [row("1", "100", fee="0.05", rp=rp, at=1_000, td=rp) for rp in ("5", "3")])
+    assert [("0", "2"), ("2", "4")] == spans(told(unkept(order, "2", "200", price="100.00000000"), amounts=CUMULATIVE))

@@ -8,7 +8,7 @@ question (`VenueError`, `Refusal`); null, which may also be a cut answer, is bel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -199,22 +199,48 @@ class Asker:
         return answer
 
     async def _history(self, pages: _Pages, span: Span, symbol: str, order_id: str | None) -> list[FillRow]:
-        """Turn the pages of `fillHistory`, whose end is fixed, so that no new execution shifts them."""
-        parameters = {"symbol": symbol, "startTs": str(span.asked_from_ms), "endTs": str(span.asked_to_ms)}
+        """Ask `fillHistory`: one page where that is enough, else the past in pages and the last moments in one.
+
+        A new execution shifts the pages that it is in, and where rows have no ids nobody could tell; so pages are
+        turned in what is past only.
+        """
+        size = self._options.page_rows_max
+        fresh, total = await self._history_page(pages, span, symbol, order_id, page=1, size=size)
+        if _page_after(1, fresh, size, fresh, total) is None:
+            return self._held(fresh, span, symbol, order_id)
+        past, last = span.cut_last()
+        turned = [] if past is None else await self._turn(pages, past, symbol, order_id, size=size)
+        return turned + await self._turn(pages, last, symbol, order_id, size=spans.HISTORY_ROWS_MAX)
+
+    async def _turn(self, pages: _Pages, span: Span, symbol: str, order_id: str | None, *, size: int) -> list[FillRow]:
+        """Turn the pages of a span to its end."""
+        found: list[FillRow] = []
+        page: int | None = 1
+        while page is not None:
+            fresh, total = await self._history_page(pages, span, symbol, order_id, page=page, size=size)
+            found += fresh
+            page = _page_after(page, fresh, size, found, total)
+        return self._held(found, span, symbol, order_id)
+
+    async def _history_page(
+        self, pages: _Pages, span: Span, symbol: str, order_id: str | None, *, page: int, size: int
+    ) -> tuple[tuple[FillRow, ...], int | None]:
+        """Ask for a page of `fillHistory`: its rows, and how many there are in all where that is told."""
+        parameters = {
+            "symbol": symbol,
+            "startTs": str(span.asked_from_ms),
+            "endTs": str(span.asked_to_ms),
+            "pageIndex": str(page),
+            "pageSize": str(size),
+        }
         if order_id is not None:
             parameters["orderId"] = order_id
-        page: int | None = 1
-        found: list[FillRow] = []
-        while page is not None:
-            parameters |= {"pageIndex": str(page), "pageSize": str(self._options.page_rows_max)}
-            answer = pages.add(await self._list("/swap/v2/trade/fillHistory", parameters, "fills"))
-            fresh = rows.fill_rows(answer.data)
-            found += fresh
-            total = None if order_id is not None else rows.total_of(answer.data)
-            try:
-                page = spans.next_page(page, len(fresh), self._options.page_rows_max, len(found), total)
-            except ValueError as error:
-                raise VenueError(f"fills: {error}.", retryable=True) from error
+        answer = pages.add(await self._list("/swap/v2/trade/fillHistory", parameters, "fills"))
+        total = None if order_id is not None else rows.total_of(answer.data)
+        return rows.fill_rows(answer.data), total
+
+    @staticmethod
+    def _held(found: Iterable[FillRow], span: Span, symbol: str, order_id: str | None) -> list[FillRow]:
         return [row for row in found if span.holds(row.at_ms) and _of(row, symbol, order_id)]
 
     async def _old_fills(self, pages: _Pages, span: Span, symbol: str, order_id: str | None) -> list[FillRow]:
@@ -274,6 +300,16 @@ class Asker:
             else:
                 found += fresh if at_ms is None else [row for row in fresh if piece.holds(at_ms(row))]
         return found
+
+
+def _page_after(
+    page: int, fresh: Sequence[FillRow], size: int, found: Sequence[FillRow], total: int | None
+) -> int | None:
+    """Give the next page; raises `VenueError` where the answer cannot be complete."""
+    try:
+        return spans.next_page(page, len(fresh), size, len(found), total)
+    except ValueError as error:
+        raise VenueError(f"fills: {error}.", retryable=True) from error
 
 
 def _fill_at_ms(row: FillRow) -> int:

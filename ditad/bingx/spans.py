@@ -24,6 +24,9 @@ OLD_ROWS_MAX = 512
 FORCED_ROWS_MAX = 100
 ORDERS_ROWS_MAX = 1000
 INCOME_ROWS_MAX = 1000
+HISTORY_ROWS_MAX = 1000
+LAST_MS = 2_000
+"""So long before now lies the seam behind which pages are turned; a second more is asked for at inner edges."""
 
 
 class Source(StrEnum):
@@ -59,6 +62,16 @@ class Span:
     def holds(self, at_ms: int) -> bool:
         """Say whether a row with this time is this span's and not a neighbour's."""
         return (not self.inner_from or at_ms > self.from_ms) and (not self.inner_to or at_ms <= self.to_ms)
+
+    def cut_last(self) -> tuple[Span | None, Span]:
+        """Split off the last moments, in which executions may still come; `None` where there is nothing before."""
+        seam = _seam(self.to_ms - LAST_MS)
+        if seam <= self.from_ms:
+            return None, self
+        return (
+            Span(from_ms=self.from_ms, to_ms=seam, inner_from=self.inner_from, inner_to=True),
+            Span(from_ms=seam, to_ms=self.to_ms, inner_from=True, inner_to=self.inner_to),
+        )
 
     def halves(self) -> tuple[Span, Span] | None:
         """Split between two whole seconds, so that no second is torn; `None` where it is too short."""

@@ -40,8 +40,8 @@ SUMS = {
 AMBIGUOUS_MS = 61_000
 """Funding rows stamped this soon after the baseline may be of before it (account.md §3, Baseline)."""
 
-SAME_MS = 50
-"""Statements this close may be told with one and the same event time, and then arrival decides."""
+SAME_MS = 1_500
+"""Statements this close may change places: a burst has one event time, and a report is dated by its asking."""
 
 PUSH_SPAN_MS = 150_000
 """A funding known from its push only counts as told around its row's time this far."""
