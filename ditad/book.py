@@ -24,7 +24,7 @@ PROFIT_STEP = Decimal("0.00000001")
 ARRANGED_MAX = 128
 """More fills of one moment than this stand as they came; a busy second has tens."""
 
-ARRANGED_STEPS_MAX = 4_096
+ARRANGED_STEPS_MAX = 16_384
 """Steps that looking for the order of one moment may take; beyond it they stand by time, order and `z`."""
 
 EXACT_ENTRY = "exact"
@@ -327,6 +327,9 @@ class _Search:
     strict: bool
     steps_left: int
     opens_first: bool = False
+    hopeless: set[frozenset[tuple[str, Decimal]]] = field(default_factory=set)
+    """What may be left without any arrangement of it fitting: all that was placed before leads to one and the same
+    position, in whatever order it fitted."""
 
     def arrange(self, run: Run, left: list[BookFill]) -> list[BookFill] | None:
         """Give the first arrangement of what is left that fits after `run`; `None` if there is none, or no step left.
@@ -335,6 +338,9 @@ class _Search:
         """
         if not left:
             return []
+        rest = frozenset((fill.order_id, fill.z0) for fill in left)
+        if rest in self.hopeless:
+            return None
         fitting: list[tuple[BookFill, Run]] = []
         for fill in left:
             if any(_precedes(other, fill) for other in left if other is not fill):
@@ -349,6 +355,7 @@ class _Search:
             found = self.arrange(after, [other for other in left if other is not fill])
             if found is not None:
                 return [fill, *found]
+        self.hopeless.add(rest)
         return None
 
     def _told(self, fill: BookFill) -> bool:

@@ -314,6 +314,8 @@ def _book_fills(order: Order, piece: Piece) -> list[BookFill]:
                 quote=part.quote,
                 single=True,
                 stated_pnl=part.realized_pnl,
+                at_ms=piece.at_ms // 1_000 * 1_000,  # a frame dates the last one only, and nobody tells which that is
+                whole_second=True,
                 within=piece.z1,
                 trade_number=_trade_number(part.trade_id),
             )

@@ -1051,8 +1051,8 @@ def test_the_figures_take_the_place_of_zeros_that_were_told_first() -> None:
 
 
 def test_a_small_fee_that_fits_several_ticks_proves_none() -> None:
-    """0.00001 at 100.1 costs 5.0e-7: its eight decimals are the same at the ticks beside, so the price stays open."""
-    (piece,) = told(heard(frame("0.00001", "100.1", n="0.00000050")), tick=Decimal("0.01")).pieces
+    """0.0002 at 100.1 costs 0.00001001, and at the ticks beside it the same within the last digit: the price stays open."""
+    (piece,) = told(heard(frame("0.0002", "100.1", n="0.00001001")), tick=Decimal("0.01")).pieces
     assert (False, True) == (piece.single, piece.quote_slack > 0)
 
 
@@ -1110,6 +1110,12 @@ def test_one_execution_or_an_untold_profit_makes_no_parts(rows: tuple[FillRow, .
     assert [()] == [piece.parts for piece in told(order).pieces]
 
 
+def test_an_execution_without_a_profit_leaves_the_others_no_parts() -> None:
+    """Two of three tell all of the profit: the third has its place in the piece nonetheless."""
+    order = heard(frame("3", "101", rp="3", n="0.03"), *SECOND_OF_TWO, row("1", "102", rp=None, td="3"))
+    assert [()] == [piece.parts for piece in told(order, amounts=CUMULATIVE).pieces]
+
+
 def of_one_second(
     amounts: str | None, *profits: str | None, rows: tuple[str | None, ...] = ("3", "5", "2")
 ) -> list[str]:
@@ -1147,7 +1153,7 @@ def test_rows_alike_in_price_are_put_in_the_order_that_frames_profits_tell(
     [
         (None, ("5", "2"), ("3", "5", "2")),
         (PER_FILL, ("0", None), ("3", "5", "2")),
-        (CUMULATIVE, ("5", "7"), ("3", None, "2")),
+        (CUMULATIVE, ("5", "7"), (None, "5", "2")),
     ],
     ids=["nobody decided how they are told", "no profit told", "a row tells none"],
 )
