@@ -47,7 +47,8 @@ RUN = re.compile(
 )
 ASK = re.compile(r"ditad (status|snapshot|positions|fills|income|divergences|gaps|events)( --[a-z-]+( \d+)?)*")
 CURL = re.compile(r'curl -s --unix-socket "\$DITAD_SOCKET" ("?)http://d/v1/[a-z/_?=0-9]+\1')
-FORMS = (PREPARE, KEY, CHECK, RUN, ASK, CURL)
+PROOF = re.compile(r"\.venv/bin/python -m tests\.(simulation --seeds|fuzz --inputs|kills --kills) (\d+)")
+FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, CURL)
 KNOWN = (*map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK)), *(form.pattern for form in FORMS))
 """Every form of command that a test below runs; a line of no such form needs a test first."""
 
@@ -201,6 +202,19 @@ async def test_a_real_account(folder: Path) -> None:
             await started.logged("daemon.ready")
             assert "OK" == (await begun(folder / "run" / "ditad.sock"))["reconcile"]["status"]
             assert 0 == await started.ends(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("line", shown(PROOF))
+async def test_the_proofs(line: str) -> None:
+    """Simulation, fuzz and kills are run by the commands shown, with small numbers."""
+    few = {"simulation": "2", "fuzz": "400", "kills": "1"}
+    match = PROOF.fullmatch(line)
+    assert match is not None
+    short = line.replace(".venv/bin/python", shlex.quote(sys.executable)).removesuffix(match[2])
+    code, out, err = await shell(
+        short + next(count for name, count in few.items() if name in short), cwd=ROOT, wait_s=BENCHMARK_S_MAX
+    )
+    assert 0 == code, out + err
 
 
 async def test_the_benchmark(folder: Path) -> None:
