@@ -663,6 +663,17 @@ def test_the_entry_says_how_far_another_order_of_one_second_would_move_it(
     assert Decimal(spread) == held.run.cost_slack
 
 
+def test_a_profit_that_two_orders_of_a_second_explain_leaves_the_entry_open() -> None:
+    """10 is the profit from 100.05 rounded to 100.0, and as well from 100 exactly, where 1 more at 99.9 came first."""
+    held = position(
+        LONG,
+        fill(BUY, "2", "100.05", order="8"),
+        fill(BUY, "1", "99.9", at=5_000, order="1", whole=True, rp="0"),
+        fill(SELL, "1", "110", at=5_000, order="2", whole=True, rp="10"),
+    )
+    assert (Decimal("199.95"), Decimal("0.05")) == (held.run.cost, held.run.cost_slack)
+
+
 def test_what_stays_open_of_a_second_goes_with_what_is_closed() -> None:
     """The half that is closed later carries half of it into the profit's slack; flat, nothing is open."""
     told = [
@@ -735,6 +746,13 @@ def test_the_stated_profit_of_a_crossing_tells_its_closing_price_on_the_grid(
     assert Decimal(slack) == round(run.cost_slack, 16)
     if entry is not None:
         assert Decimal(entry) == run.entry_price
+
+
+def test_the_grid_of_a_crossing_is_as_fine_as_its_smallest_lot() -> None:
+    """2 of 2.5 were closed, 1.5 at 109.5 and 0.5 at 109.6: 219.05 is no whole lot of 1 at a tick, but one of 0.1."""
+    flip = fill(SELL, "2.5", "110", at=9, order="9", single=False, rp="18.91666667")
+    run = position(BOTH, *OFF_GRID, flip).run
+    assert (Decimal("111.9"), Decimal(0)) == (run.entry_price, run.cost_slack)
 
 
 def test_an_entry_that_is_open_itself_proves_no_closing_price_on_the_grid() -> None:

@@ -22,6 +22,7 @@ from ditad.events import (
     Side,
     Terms,
 )
+from ditad.money import plain
 from ditad.orders import created_ms
 from tests.support.captures import (
     FIRST_PAIR,
@@ -861,3 +862,100 @@ def test_a_fill_corrected_within_one_event_is_told_once() -> None:
     story.fills(story.fill_row(order_id, "1", "100.01", "0.050005", trade_id="1", at_ms=story.ms))
     story.income()
     assert ["0.05000512"] == [fill["fee"] for fill in current(story)]
+
+
+# ---- executions of one second -----------------------------------------------------------------------------------------
+
+
+def test_a_fill_whose_rows_were_complete_stays_when_the_exchange_says_that_more_was_executed() -> None:
+    """What the rows told is folded; only the rest is asked for."""
+    story = Story()
+    order_id = story.new_order()
+    story.pass_s(2)
+    story.fills(
+        story.fill_row(order_id, "1", "100", "0.05", trade_id="1"),
+        story.fill_row(order_id, "1", "102", "0.051", trade_id="2", at_ms=story.ms + 1_000),
+    )
+    story.executed(order_id, "2", status=OrderStatus.PARTIALLY_FILLED)
+    story.executed(order_id, "3")
+    assert ("2", "101", "999.899") == (
+        at(story.snap, "k.positions.0.qty"),
+        at(story.snap, "k.positions.0.entry_price"),
+        story.k["capital_raw"],
+    )
+    assert "(2, 3] not told" in str(at(story.snap, "reconcile.explanations"))
+
+
+def two_of_one_second(story: Story, *trade_ids: str | None, forced: str | None = None) -> str:
+    """Tell an order of two executions in one second, at 100 and at 104, by its rows."""
+    order_id = story.new_order()
+    story.pass_s(1)
+    if forced is not None:
+        story.executed(order_id, "2", question=Question.FORCED_ORDERS, forced=forced)
+    story.fills(
+        *(
+            story.fill_row(order_id, "1", price, "0.05", trade_id=trade_id)
+            for price, trade_id in zip(("100", "104"), trade_ids, strict=True)
+        )
+    )
+    story.executed(order_id, "2")
+    return order_id
+
+
+def booked(story: Story, order_id: str, key: str = "BTC-USDT:LONG") -> list[tuple[str, str, int | None]]:
+    """Give quote, end of the piece and trade number of an order's fills in the book."""
+    fills = story.projection.state.positions[key].fills
+    return [(plain(one.quote), str(one.within), one.trade_number) for one in fills if one.order_id == order_id]
+
+
+@pytest.mark.parametrize(
+    ("trade_ids", "numbers"),
+    [(("7", "9"), [7, 9]), (("7", "9-1"), [7, None]), (("7", None), [7, None])],
+    ids=["numbers", "another kind of id", "untold"],
+)
+def test_executions_of_one_second_are_booked_one_by_one(
+    trade_ids: tuple[str | None, ...], numbers: list[int | None]
+) -> None:
+    """One fill for readers, two for the book, each with its price and, where it is one, the number of its trade."""
+    story = Story()
+    order_id = two_of_one_second(story, *trade_ids)
+    assert 1 == len(current(story))
+    assert [("100", "2"), ("104", "2")] == sorted((quote, within) for quote, within, _ in booked(story, order_id))
+    assert dict(zip(("100", "104"), numbers, strict=True)) == {quote: n for quote, _, n in booked(story, order_id)}
+
+
+def test_a_forced_close_is_booked_as_one() -> None:
+    """Its profit is told otherwise, so that of its executions proves no order."""
+    story = Story()
+    order_id = two_of_one_second(story, "7", "9", forced="LIQUIDATION")
+    assert [("204", "None", None)] == booked(story, order_id)
+
+
+def test_a_fill_of_one_execution_has_its_number_from_whoever_told_it() -> None:
+    """One trade id is the fill's; a fill without has none."""
+    story = Story()
+    told = story.new_order()
+    story.pass_s(1)
+    story.fills(story.fill_row(told, "1", "100", "0.05", trade_id="12"))
+    story.executed(told, "1")
+    untold = buy(story)
+    assert ([("100", "None", 12)], [("100", "None", None)]) == (booked(story, told), booked(story, untold))
+
+
+@pytest.mark.parametrize(("rp", "entry"), [("10", "104"), ("6", "100")], ids=["after the first", "after the second"])
+def test_another_orders_fill_stands_between_executions_of_one_second(rp: str, entry: str) -> None:
+    """Opened at 100 and 104, 1 closed at 110 in the same second: what it made says which of both is still open."""
+    story = Story()
+    two_of_one_second(story, "z1", "z2")
+    closing = story.new_order()
+    story.fills(
+        story.fill_row(
+            closing, "1", "110", "0.055", rp=rp, side=Side.SELL, trade_id="z3", at_ms=story.ms // 1_000 * 1_000
+        )
+    )
+    story.executed(closing, "1", side=Side.SELL)
+    assert ("1", entry, "0") == (
+        at(story.snap, "k.positions.0.qty"),
+        at(story.snap, "k.positions.0.entry_price"),
+        story.delta("realized_pnl"),
+    )

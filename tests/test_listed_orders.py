@@ -33,3 +33,17 @@ def test_what_the_list_says_of_a_known_order_without_rows_is_heard_when_the_roun
     story.executed(unknown, "0.02", ap="50000", question=Question.ORDERS)
     story.audit_done()
     assert [known] == [need.order_id for need in story.projection.needs().orders]
+
+
+def test_what_the_list_says_of_an_order_from_before_the_baseline_is_heard_and_not_folded() -> None:
+    """It is asked about before it is folded, whatever it executed; its rows then need no other answer."""
+    story = Story()
+    before = order_id_at(story.ms - 60_000)
+    story.pass_s(10)
+    story.order(before, status=OrderStatus.PARTIALLY_FILLED, z="0.01", q="0.02", ap="50000", fee="0.25")
+    story.executed(before, "0.02", ap="50000", question=Question.ORDERS)
+    story.audit_done()
+    assert ("1000", [before]) == (story.k["capital_raw"], [need.order_id for need in story.projection.needs().orders])
+    rows = [story.fill_row(before, "0.01", "50000", "0.25", trade_id=trade_id) for trade_id in ("1", "2")]
+    story.fills(*rows, order_id=before)
+    assert ("999.5", ()) == (story.k["capital_raw"], story.projection.needs().orders)

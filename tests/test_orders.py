@@ -1012,15 +1012,15 @@ def test_rows_behind_what_is_kept_no_more_are_complete_together_with_it() -> Non
 
 
 @pytest.mark.parametrize(
-    ("ap", "figures", "rates", "fee"),
+    ("ap", "rp", "rates", "fee"),
     [
-        ("100.0", {}, RATES, None),
-        ("100.0", {"rp": None}, RATES, None),
-        ("100.0", {"rp": "3"}, RATES, Decimal(0)),
-        ("100.0", {}, (), Decimal(0)),
-        ("100.0", {}, (Decimal("0.0005"), Decimal(0)), Decimal(0)),
-        ("0.00001", {}, RATES, Decimal(0)),
-        (None, {}, RATES, Decimal(0)),
+        ("100.0", "0", RATES, None),
+        ("100.0", None, RATES, None),
+        ("100.0", "3", RATES, Decimal(0)),
+        ("100.0", "0", (), Decimal(0)),
+        ("100.0", "0", (Decimal("0.0005"), Decimal(0)), Decimal(0)),
+        ("0.00001", "0", RATES, Decimal(0)),
+        (None, "0", RATES, Decimal(0)),
     ],
     ids=[
         "no execution",
@@ -1033,11 +1033,11 @@ def test_rows_behind_what_is_kept_no_more_are_complete_together_with_it() -> Non
     ],
 )
 def test_zeros_of_a_frame_without_execution_are_untold(
-    ap: str | None, figures: dict[str, str | None], rates: tuple[Decimal, ...], fee: Decimal | None
+    ap: str | None, rp: str | None, rates: tuple[Decimal, ...], fee: Decimal | None
 ) -> None:
     """Where every rate takes something, a fee of 0 at a `z` that this frame was the first to tell is nobody's fee."""
     price = ap if ap is not None else "100"
-    push = frame("1", ap, n="0", last=("1", price), **figures)
+    push = frame("1", ap, n="0", last=("1", price), rp=rp)
     derivation = told(heard(push), rates=rates)
     (piece,) = derivation.pieces
     assert (fee, fee is None) == (piece.fee, derivation.incomplete == "fee or profit of (0, 1] not told")
