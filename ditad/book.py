@@ -312,7 +312,10 @@ def _spread(before: Run, after: Run, arranged: list[BookFill], side: PositionSid
     run = before
     for fill in other:
         run = step(run, fill, side, tick)
-    return abs(DERIVED.subtract(run.cost, after.cost)) if run.quantity == after.quantity else ZERO
+    off = abs(DERIVED.subtract(run.cost, after.cost)) if run.quantity == after.quantity else ZERO
+    # Further ones may lie between or beyond; profits of a rounded entry tell it to half a tick, in whatever order.
+    half_ticks = mul(abs(after.quantity), mul(tick, Decimal("0.5"))) if tick is not None else ZERO
+    return max(off, half_ticks) if off > PROFIT_STEP else ZERO
 
 
 @dataclass(slots=True, kw_only=True)
@@ -327,9 +330,8 @@ class _Search:
     strict: bool
     steps_left: int
     opens_first: bool = False
-    hopeless: set[frozenset[tuple[str, Decimal]]] = field(default_factory=set)
-    """What may be left without any arrangement of it fitting: all that was placed before leads to one and the same
-    position, in whatever order it fitted."""
+    hopeless: set[tuple[frozenset[tuple[str, Decimal]], Decimal, Decimal]] = field(default_factory=set)
+    """What was left at which position without any arrangement of it fitting."""
 
     def arrange(self, run: Run, left: list[BookFill]) -> list[BookFill] | None:
         """Give the first arrangement of what is left that fits after `run`; `None` if there is none, or no step left.
@@ -338,7 +340,8 @@ class _Search:
         """
         if not left:
             return []
-        rest = frozenset((fill.order_id, fill.z0) for fill in left)
+        names = frozenset((fill.order_id, fill.z0) for fill in left)
+        rest = names, run.quantity, run.cost.quantize(PROFIT_STEP, context=DERIVED)
         if rest in self.hopeless:
             return None
         fitting: list[tuple[BookFill, Run]] = []
@@ -455,7 +458,7 @@ def _crossed(run: Run, stated_pnl: Decimal, quantity: Decimal, tick: Decimal | N
         costs.append(mul(mul(DERIVED.divide(entry, tick).to_integral_value(), tick), held))
     quotes = [add(cost, stated_pnl) if run.quantity > 0 else sub(cost, stated_pnl) for cost in costs]
     if tick is None or run.cost_slack:
-        return quotes[0], exact_sum(abs(sub(quote, quotes[0])) for quote in quotes)
+        return quotes[0], add(run.cost_slack, exact_sum(abs(sub(quote, quotes[0])) for quote in quotes))
     lot = Decimal(1).scaleb(min(int(size.normalize(EXACT).as_tuple().exponent) for size in (held, quantity)))
     step = mul(lot, tick)
     snapped = [mul(DERIVED.divide(quote, step).to_integral_value(), step) for quote in quotes]

@@ -25,7 +25,7 @@ TESTS = ("tests/bingx", "tests/api", "tests/journal")
 ENTIRE = ("test_cli_end_to_end.py", "test_readme.py")
 """Tests beside those of the pure modules that run the whole program; they would add minutes and no branch."""
 
-RUN_S_MAX = 600
+RUN_S_MAX = 1500
 LINES_SHOWN_MAX = 100
 WHOLE = 100.0
 

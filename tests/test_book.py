@@ -671,7 +671,7 @@ def test_a_profit_that_two_orders_of_a_second_explain_leaves_the_entry_open() ->
         fill(BUY, "1", "99.9", at=5_000, order="1", whole=True, rp="0"),
         fill(SELL, "1", "110", at=5_000, order="2", whole=True, rp="10"),
     )
-    assert (Decimal("199.95"), Decimal("0.05")) == (held.run.cost, held.run.cost_slack)
+    assert (Decimal("199.95"), Decimal("0.1")) == (held.run.cost, held.run.cost_slack), "half a tick for each of two"
 
 
 def test_what_stays_open_of_a_second_goes_with_what_is_closed() -> None:
@@ -761,3 +761,29 @@ def test_an_entry_that_is_open_itself_proves_no_closing_price_on_the_grid() -> N
     flip = fill(SELL, "3", "110", at=9, order="9", single=False, rp="18.8")
     run = position(BOTH, rounded, *OFF_GRID[1:], flip).run
     assert (Decimal("111.0666666667"), True) == (round(run.cost, 10), run.cost_slack >= Decimal("0.0666666666"))
+
+
+def test_an_arrangement_is_not_given_up_for_another_that_left_the_same_fills() -> None:
+    """A close without a told profit fits anywhere; where it stood decides whether the next one fits."""
+    held = position(LONG)
+    held.change(
+        removed=(),
+        added=[
+            fill(BUY, "1", "100", at=5_000, order="1", whole=True),
+            fill(BUY, "1", "104", at=5_000, order="2", whole=True),
+            fill(SELL, "1", "110", at=5_000, order="3", whole=True),
+            fill(SELL, "1", "110", at=5_000, order="3", z0="1", whole=True, rp="6"),
+        ],
+    )
+    assert held.run.realized_compared == held.run.stated_compared
+
+
+def test_a_crossing_keeps_what_was_open_of_the_entry() -> None:
+    """The stated profit fixes the closing quote only as well as the entry is known."""
+    held = position(
+        BOTH,
+        fill(BUY, "2", "100", slack="0.02"),
+        fill(SELL, "3", "110", at=1, order="2", single=False, rp="16"),
+        tick=None,
+    )
+    assert (Decimal(114), Decimal("0.02")) == (held.run.cost, held.run.cost_slack)

@@ -924,6 +924,36 @@ def test_executions_of_one_second_are_booked_one_by_one(
     assert dict(zip(("100", "104"), numbers, strict=True)) == {quote: n for quote, _, n in booked(story, order_id)}
 
 
+def test_each_execution_of_one_second_is_compared_by_its_own_profit() -> None:
+    """2 from 100 were closed at 110 and 106: R2 holds 10 against 10 and 6 against 6."""
+    story = Story(positions=(Story(baseline=False).position_row("2", "100"),))
+    closing = story.new_order()
+    story.pass_s(1)
+    figures: dict[str, Any] = {"side": Side.SELL, "at_ms": story.ms}
+    story.fills(
+        story.fill_row(closing, "1", "110", "0.055", rp="10", trade_id="1", **figures),
+        story.fill_row(closing, "1", "106", "0.053", rp="6", trade_id="2", **figures),
+    )
+    story.executed(closing, "2", side=Side.SELL)
+    fills = story.projection.state.positions["BTC-USDT:LONG"].fills
+    assert ([D(6), D(10)], "0", "16") == (
+        sorted(one.stated_pnl for one in fills if one.stated_pnl is not None),
+        story.delta("realized_pnl"),
+        story.k["realized_pnl"],
+    )
+
+
+def test_a_frame_dates_none_of_the_executions_that_it_told_together() -> None:
+    """It is as late as the last of them, and nobody tells which that is: in the book each is good to its second."""
+    story = Story()
+    story.pass_s(0.4)
+    order_id = buy(story, z="2", ap="102.00000000", fee="0.102")
+    rows = [story.fill_row(order_id, "1", price, "0.051", trade_id=price) for price in ("100", "104")]
+    story.fills(*rows)
+    fills = story.projection.state.positions["BTC-USDT:LONG"].fills
+    assert [(START_US // 1_000, True)] * 2 == [(one.at_ms, one.whole_second) for one in fills]
+
+
 def test_a_forced_close_is_booked_as_one() -> None:
     """Its profit is told otherwise, so that of its executions proves no order."""
     story = Story()

@@ -99,6 +99,20 @@ def test_rows_that_fit_both_fills_are_given_out_by_the_rates() -> None:
     assert told == exact_fees(pieces, [told[1], told[0]], RATES)
 
 
+def test_rows_that_fit_both_fills_at_no_known_rate_are_not_given_out() -> None:
+    """Both ways of giving them out are possible."""
+    pieces = [piece("0.050000", quote="100.0002"), piece("0.050000", quote="100.0004")]
+    assert exact_fees(pieces, fees("0.0500001", "0.0500002"), ()) is None
+
+
+@pytest.mark.parametrize("first", ["0.05", "0.0500001"])
+def test_a_fill_at_either_of_two_rates_has_what_is_left(first: str) -> None:
+    """The rates are so near to each other that its rounded fee fits both: only the sum tells which it was."""
+    pieces = [piece("0.050000"), piece("0.080000", quote="160.0008")]
+    told = fees(str(Decimal(first) + Decimal("0.0800004")))
+    assert fees(first, "0.0800004") == exact_fees(pieces, told, (Decimal("0.0005"), Decimal("0.000500001")))
+
+
 def test_what_is_left_is_the_fee_of_the_one_fill_at_no_rate() -> None:
     """Of two fills the sum of one is not an execution's: it has the rest, if its rounding allows that."""
     pieces = [piece("0.050000", quote="100.0002"), piece("0.08", quote="130", single=False)]
@@ -228,8 +242,9 @@ def test_a_fill_that_knows_its_trade_finds_its_row() -> None:
         [row(FEE, "0.05", "1"), row(FEE, "0.05", "2"), row(PROFIT, "9", "1"), row(PROFIT, "10", "2")],
         [row(FEE, "0.05"), row(PROFIT, "9"), row(PROFIT, "10")],
         [row(FEE, "0.05", "1"), row(PROFIT, "9", "1"), row(PROFIT, "10", "2")],
+        [row(FEE, "0.05", "1"), row(PROFIT, "9", "1"), row(PROFIT, "-9", "1")],
     ],
-    ids=["two trades of one fee", "no trade ids", "one trade for both"],
+    ids=["two trades of one fee", "no trade ids", "one trade for both", "one trade whose profits make up each other"],
 )
 def test_fills_that_are_alike_cannot_be_told_apart(told: list[Witness]) -> None:
     """Which of the two made which profit nobody says."""

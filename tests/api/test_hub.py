@@ -90,10 +90,11 @@ async def test_a_reader_just_in_time_is_not_dropped() -> None:
 
 async def test_types_are_filtered_and_the_bookmark_says_how_far_it_is() -> None:
     """A filter makes holes; after quiet, a bookmark says how far the account is."""
-    hub = Hub(10_000, 100_000_000, bookmark_s=0.01, now_us=lambda: START_US)
+    hub = Hub(10_000, 100_000_000, bookmark_s=60.0, now_us=lambda: START_US)
     hub.publish([*records(1, 5_000, RecordType.GAP), record(5_001), record(5_002, RecordType.GAP)])
     with hub.subscribe(0, frozenset({RecordType.FILL})) as reader:
         assert [5_001] == await seqs(reader, 1)
+        hub.bookmark_s = 0.01
         expected = {"type": "bookmark", "seq": 5_002, "ts": "2026-01-01T00:00:00.000000Z"}
         assert expected == orjson.loads(await anext(reader))
 
