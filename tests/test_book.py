@@ -347,8 +347,17 @@ def test_many_fills_of_one_moment_are_arranged_by_the_stated_profit() -> None:
 def test_more_fills_of_one_moment_than_the_bound_stand_by_time_order_and_z() -> None:
     """The work of arranging has a bound."""
     told = [fill(BUY, "1", str(100 + index), order=f"{index:03}") for index in range(ARRANGED_MAX)]
-    held = position(LONG, *told, fill(SELL, "1", "110", order="999", rp="10"))
+    held = position(LONG)
+    held.change(removed=(), added=[*told, fill(SELL, "1", "110", order="999", rp="10")])
     assert [f"{index:03}" for index in range(ARRANGED_MAX)] + ["999"] == [one.order_id for one in held.fills]
+
+
+def test_an_order_that_takes_too_long_to_find_is_not_looked_for() -> None:
+    """Thirty fills have more orders than there are steps; those that nothing explains stand as their times say."""
+    told = [fill(BUY, "1", str(100 + index * index), order=f"{index:03}") for index in range(30)]
+    held = position(LONG)
+    held.change(removed=(), added=[*told, fill(SELL, "1", "110", order="999", rp="77")])
+    assert [f"{index:03}" for index in range(30)] + ["999"] == [one.order_id for one in held.fills]
 
 
 def test_a_moment_that_no_order_explains_stands_as_its_times_say() -> None:
