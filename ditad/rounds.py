@@ -55,35 +55,28 @@ def fold_audit(turn: Turn, audit: AuditDone) -> None:
     failed = [*round_.failed, *(name for name in audit.failed if name not in round_.failed)]
     fills_span = _fills_span(state, audit, round_, asked)
     fills_lag, income_lag = turn.lags_ms
+
+    def move(kind: FactKind, span: tuple[int, int], *, rows: int, by: str, lag_ms: int) -> None:
+        now_us, (from_ms, through_ms) = turn.event.at_us, span
+        changed = answered(
+            state.coverage,
+            kind,
+            from_ms=from_ms,
+            through_ms=through_ms,
+            rows=rows,
+            by=by,
+            lag_ms=lag_ms,
+            now_us=now_us,
+        )
+        turn.touch_gaps(changed)
+
     if fills_span is not None:
         state.coverage.fills_available = True
-        turn.touch_gaps(
-            answered(
-                state.coverage,
-                FactKind.FILLS,
-                from_ms=fills_span[0],
-                through_ms=fills_span[1],
-                rows=round_.fill_rows,
-                by="fill_history",
-                lag_ms=fills_lag,
-                now_us=turn.event.at_us,
-            )
-        )
+        move(FactKind.FILLS, fills_span, rows=round_.fill_rows, by="fill_history", lag_ms=fills_lag)
     income_span = _income_span(state, round_)
     if income_span is not None:
         kept_from_ms = income_span[0] if income_span[0] > state.coverage.income_ms else 0
-        turn.touch_gaps(
-            answered(
-                state.coverage,
-                FactKind.INCOME,
-                from_ms=income_span[0],
-                through_ms=income_span[1],
-                rows=round_.income_rows,
-                by="income",
-                lag_ms=income_lag,
-                now_us=turn.event.at_us,
-            )
-        )
+        move(FactKind.INCOME, income_span, rows=round_.income_rows, by="income", lag_ms=income_lag)
         cashflows.close_funding(turn, income_span[1], kept_from_ms)
     for question, span in ((Question.FILLS, fills_span), (Question.INCOME, income_span)):
         if span is not None:

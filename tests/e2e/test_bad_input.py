@@ -14,7 +14,7 @@ import pytest
 
 from ditad.exchange import SimulatedExchange
 from ditad.journal import Reader
-from tests.support.running import account_settings, running, settings_file
+from tests.support.running import running, settings_of
 
 QUICK = "[account.audit]\ninterval_s = 60\nrequests_per_s = 10\n[account.stream]\nmarks = false\n"
 
@@ -71,19 +71,7 @@ BROKEN = {
 async def test_a_broken_frame_is_kept_counted_and_survived(folder: Path, data: bytes, *, money: bool) -> None:
     """It is rejected with its bytes kept; a gap opens where a fact may have been in it; the next frame is folded."""
     async with SimulatedExchange(seed=3) as exchange:
-        key, secret = exchange.credentials["main"]
-        settings = settings_file(
-            folder,
-            account_settings(
-                folder,
-                "main",
-                rest_url=exchange.rest_url,
-                ws_url=exchange.ws_url,
-                api_key=key,
-                api_secret=secret,
-                more=QUICK,
-            ),
-        )
+        settings = settings_of(folder, exchange, QUICK)
         async with running(settings) as daemon:
             await daemon.until(lambda seen: seen["baseline"] is not None)
             exchange.inject("main", data)
@@ -105,19 +93,7 @@ async def test_a_broken_frame_is_kept_counted_and_survived(folder: Path, data: b
 async def test_an_order_id_beyond_two_to_the_53_keeps_every_digit(folder: Path) -> None:
     """The fill's record carries the id as the exchange wrote it, quoted or not."""
     async with SimulatedExchange(seed=4) as exchange:
-        key, secret = exchange.credentials["main"]
-        settings = settings_file(
-            folder,
-            account_settings(
-                folder,
-                "main",
-                rest_url=exchange.rest_url,
-                ws_url=exchange.ws_url,
-                api_key=key,
-                api_secret=secret,
-                more=QUICK,
-            ),
-        )
+        settings = settings_of(folder, exchange, QUICK)
         async with running(settings) as daemon:
             await daemon.until(lambda seen: seen["baseline"] is not None)
             made = exchange.account("main").market_order("BTC-USDT", "BUY", "LONG", "0.01")

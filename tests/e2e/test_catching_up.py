@@ -19,7 +19,7 @@ from ditad.errors import DitadError
 from ditad.exchange import AccountSpec, BooksTruth, SimulatedExchange, numbered_contracts
 from ditad.hub import Hub
 from tests.support.elapsing import Era, days
-from tests.support.running import Running, account_settings, running, settings_file
+from tests.support.running import Running, running, settings_of
 from tests.support.season import Season
 
 BEGAN_MS = 1_790_000_000_123
@@ -61,19 +61,7 @@ async def offline(
         contracts=numbered_contracts(SYMBOLS),
         accounts=[AccountSpec(name="main", opening=Decimal(100_000))],
     ) as exchange:
-        key, secret = exchange.credentials["main"]
-        settings = settings_file(
-            folder,
-            account_settings(
-                folder,
-                "main",
-                rest_url=exchange.rest_url,
-                ws_url=exchange.ws_url,
-                api_key=key,
-                api_secret=secret,
-                more=SETTINGS.format(rows=rows),
-            ),
-        )
+        settings = settings_of(folder, exchange, SETTINGS.format(rows=rows))
         desk = exchange.account("main")
         async with running(settings) as daemon:
             await daemon.until(lambda seen: seen["baseline"] is not None)

@@ -24,7 +24,7 @@ from ditad.config import AccountSettings
 from ditad.demo import differences
 from ditad.exchange import CutKind, Dialect, SimulatedExchange, Timing
 from ditad.exchange.dialect import ListenKeyPost
-from tests.support.running import WAIT_S_MAX, Running, account_settings, running, settings_file
+from tests.support.running import WAIT_S_MAX, Running, running, settings_of
 
 INTERVAL_S = 2
 SLOW_S = 10
@@ -99,19 +99,7 @@ class Life:
 async def living(folder: Path, *, dialect: Dialect | None = None) -> AsyncIterator[Life]:
     """Give a life whose ledgers agree and whose stream has told something."""
     async with SimulatedExchange(seed=8, dialect=dialect, timing=TIMING) as exchange:
-        key, secret = exchange.credentials["main"]
-        settings = settings_file(
-            folder,
-            account_settings(
-                folder,
-                "main",
-                rest_url=exchange.rest_url,
-                ws_url=exchange.ws_url,
-                api_key=key,
-                api_secret=secret,
-                more=SETTINGS,
-            ),
-        )
+        settings = settings_of(folder, exchange, SETTINGS)
         async with running(settings) as daemon:
             await daemon.until(lambda seen: seen["baseline"] is not None)
             life = Life(exchange, daemon)

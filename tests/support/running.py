@@ -15,6 +15,7 @@ import structlog
 from ditad.api.client import ApiClient
 from ditad.config import load
 from ditad.daemon import Daemon
+from ditad.exchange import SimulatedExchange
 
 WAIT_S_MAX = 30.0
 """No wait in a test is longer; it is a bound for a broken build, not a pace."""
@@ -53,6 +54,13 @@ def settings_file(folder: Path, *accounts: str) -> Path:
     path = folder / "ditad.toml"
     path.write_text(f'[daemon]\nstate_dir = "{folder}/state"\nsocket = "{folder}/s"\n' + "".join(accounts))
     return path
+
+
+def settings_of(folder: Path, exchange: SimulatedExchange, more: str = "", *, account: str = "main") -> Path:
+    """Write a settings file for one account of a simulated exchange."""
+    key, secret = exchange.credentials[account]
+    urls = {"rest_url": exchange.rest_url, "ws_url": exchange.ws_url}
+    return settings_file(folder, account_settings(folder, account, **urls, api_key=key, api_secret=secret, more=more))
 
 
 def short_folder() -> Path:
