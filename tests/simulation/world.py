@@ -208,6 +208,7 @@ class World:
         """Play the account's bot until the story has its pushes."""
         rng = self.plan.rng("pace")
         while not self.plan.early and not self._has_baseline():
+            await self._trading.wait()
             await asyncio.sleep(1)
         while self._pushes < self.plan.pushes:
             await self._trading.wait()
