@@ -8,7 +8,7 @@ splits nothing; what contradicts is named and not taken. (account.md §3, Fills)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -16,11 +16,13 @@ from ditad.events import FillRow
 from ditad.laying import (
     CUMULATIVE,
     PER_FILL,
+    ROW_FEE_SLACK,
     Laid,
     Segment,
     Terms,
     boundary,
     lay,
+    misplaced,
     on_grid,
     opened,
     quote_of,
@@ -29,13 +31,10 @@ from ditad.laying import (
     stated_bounds,
 )
 from ditad.money import DERIVED, ZERO, add, exact_sum, half_step, mul, plain, sub
-from ditad.orders import Order, Part, Piece, Reading, Timed, Unkept, interval
+from ditad.orders import ROW_SOURCE, Order, Part, Piece, Reading, Timed, Unkept, interval
 
 COMMISSION_STEP = Decimal("0.00000001")
 """Commissions are cut to eight decimals (bingx.md §4, `o.n`)."""
-
-ROW_FEE_SLACK = Decimal("0.0000005")
-"""A fee learnt from a fill history is rounded to six decimals (bingx.md §5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +104,8 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     segments, problem, tick = laid.segments, laid.problem, terms.tick
     by_end = {segment.z1: segment for segment in segments}
     kept_from, *unkept = opened(order, terms)
-    readings = {reading.z: _telling(reading, terms) for reading in order.readings}
+    refuted = misplaced(order, segments, terms.amounts)
+    readings = {reading.z: _telling(reading, terms) for reading in order.readings if reading.z not in refuted}
     if order.unkept is not None and kept_from not in readings:
         readings[kept_from] = _unkept_reading(order.unkept)
     begun = starts(order)
@@ -134,7 +134,7 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
 
     left, quote = order.opening, _opening_quote(order, terms)
     skipped: Decimal | None = None
-    for right in _bounds(order, segments):
+    for right in _bounds(order, segments, readings):
         here = span(left, right, quote, inner=skipped is not None)
         price = _price_of(here)
         if price is None and skipped is not None:  # what went before stays untold, but this part may be known
@@ -204,15 +204,15 @@ def _untold(order: Order, left: Decimal, *, laid: bool, contradicted: bool, miss
 
 def rows_exceed(order: Order) -> bool:
     """Say whether a fill history tells of more than anybody stated as executed: the order must be asked about."""
-    return exact_sum(row.quantity for row in order.rows) > order.known
+    return max(exact_sum(row.quantity for row in order.rows), add(order.opening, order.later)) > order.known
 
 
 # ---- boundaries and what lies between them ----------------------------------------------------------------------------
 
 
-def _bounds(order: Order, segments: Sequence[Segment]) -> list[Decimal]:
+def _bounds(order: Order, segments: Sequence[Segment], readings: Iterable[Decimal]) -> list[Decimal]:
     """Give all known boundaries beyond the opening; where rows are laid, they know them all from where they begin."""
-    found = stated_bounds(order) | {reading.z for reading in order.readings}
+    found = stated_bounds(order) | set(readings)
     laid = {segment.z1 for segment in segments}
     if order.unkept is not None:
         laid.add(order.unkept.quantity)
@@ -352,7 +352,7 @@ def _piece(span: _Span, price: tuple[_Quote, bool], terms: Terms) -> tuple[Piece
             trade_ids=_trade_ids(reading, rows),
             at_ms=timed.at_ms if timed is not None else _stamp(rows[-1], heard),
             whole_second=timed is None and rows[-1].whole_second,
-            sources=(*(heard.sources if heard is not None else ()), *(("fill_history",) if rows else ())),
+            sources=(*(heard.sources if heard is not None else ()), *((ROW_SOURCE,) if rows else ())),
             parts=_parts(rows, profit),
         ),
         proof,

@@ -21,7 +21,8 @@ FORCED_INCOMES = frozenset({"INSURANCE_CLEAR", "ADL"})
 
 def told_once(close: ForcedClose, pieces: Sequence[Piece]) -> list[Piece]:
     """Note what pieces state, and give them with what they add to the realised profit (`None`: not known yet)."""
-    close.stated = _sum_or_none(piece.realized_pnl for piece in pieces)
+    pieces = [replace(piece, stated_pnl=piece.realized_pnl) for piece in pieces]
+    close.stated = _sum_or_none(piece.stated_pnl for piece in pieces)
     close.reached = pieces[-1].z1 if pieces else ZERO
     if close.by_row:
         return [replace(piece, realized_pnl=ZERO) for piece in pieces]
@@ -41,16 +42,31 @@ def _sum_or_none(figures: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def assign(orders: Sequence[Order], facts: Iterable[IncomeFact]) -> dict[str, list[IncomeFact]]:
-    """Find the forced order that each income restates: by trade id, by the sum that it states, else the first one near."""
+    """Find the forced order that each income restates, of those near it.
+
+    Its trade id tells it, or the sum that the order states, or the second that it is stamped with; else it is of one
+    whose sum is not there yet, and of those of the first one without any.
+    """
     found: dict[str, list[IncomeFact]] = {order.order_id: [] for order in orders}
     for fact in facts:
         near = [order for order in orders if fact.name in FORCED_INCOMES and _near(order, fact)]
-        by_id = [order for order in near if any(fact.trade_id in piece.trade_ids for piece in order.pieces)]
-        exact = [order for order in near if _completes(order, found[order.order_id], fact)]
-        free = [order for order in near if not found[order.order_id]]
-        for order in [*by_id, *exact, *free, *near][:1]:
+        if near:
+            order = min(near, key=lambda order: _strangeness(order, found[order.order_id], fact))
             found[order.order_id].append(fact)
     return found
+
+
+def _strangeness(order: Order, told: Sequence[IncomeFact], fact: IncomeFact) -> tuple[bool, ...]:
+    """Say what speaks against an income being of an order that has these already, most telling first."""
+    assert order.close is not None, "forced orders alone are asked for"
+    first, last = order.pieces[0].at_ms // 1_000, order.pieces[-1].at_ms // 1_000
+    return (
+        not any(fact.trade_id in piece.trade_ids for piece in order.pieces),
+        order.close.stated != total([*told, fact]),
+        not first <= fact.at_ms // 1_000 <= last,
+        bool(told) and order.close.stated == total(told),
+        bool(told),
+    )
 
 
 def _near(order: Order, fact: IncomeFact) -> bool:
@@ -58,11 +74,6 @@ def _near(order: Order, fact: IncomeFact) -> bool:
         return False
     first, last = order.pieces[0].at_ms, order.pieces[-1].at_ms
     return first - ROW_BEFORE_MS <= fact.at_ms <= last + GROUP_CHAIN_MS
-
-
-def _completes(order: Order, told: Sequence[IncomeFact], fact: IncomeFact) -> bool:
-    assert order.close is not None, "forced orders alone are asked for"
-    return order.close.stated == total([*told, fact])
 
 
 def total(facts: Iterable[IncomeFact]) -> Decimal:

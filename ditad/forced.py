@@ -12,13 +12,14 @@ import itertools
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ditad.booking import lay, position_key
 from ditad.cashflows import apply
 from ditad.closes import assign, followed, total
-from ditad.fills import lay
-from ditad.incomes import IncomeFact, follow
+from ditad.incomes import ROW_BEFORE_MS, IncomeFact, follow
 from ditad.money import ZERO, add, exact_sum, sub
 from ditad.orders import ForcedClose, Order
 from ditad.state import State
+from ditad.trades import hear_forced, told_by_rows
 from ditad.turn import Turn, capital_raw, tolerance
 
 DECISION = "forced_close"
@@ -55,7 +56,7 @@ def join_forced_closes(turn: Turn) -> None:
         return
     orders = [state.orders[order_id] for order_id in state.forced]
     rows = assign(orders, [fact for fact in state.incomes.joined if fact.key not in state.forced_rows])
-    before = [_known(order) for order in orders]
+    before = [(_known(order), told_by_rows(order)) for order in orders]
     closes = [_opened(turn, order, rows[order.order_id]) for order in orders]
     told = _told_by_wallet(turn, closes)
     amounts = {key: amount for key, amount in state.incomes.followed.items() if key in state.forced_rows}
@@ -65,9 +66,10 @@ def join_forced_closes(turn: Turn) -> None:
             amounts |= followed(one.rows, one.close.profit)
     if amounts != state.incomes.followed:
         apply(turn, follow(state.incomes, amounts))
-    for order, known in zip(orders, before, strict=True):
+    for order, (known, by_rows) in zip(orders, before, strict=True):
         if _known(order) != known:
             lay(turn, order)
+            hear_forced(turn, position_key(turn, order.symbol, order.position_side), order, by_rows)
 
 
 def _known(order: Order) -> tuple[object, ...]:
@@ -87,6 +89,13 @@ def retire(state: State, before_ms: int) -> None:
         if told and order.ended and order.pieces[-1].at_ms < before_ms:
             state.forced.remove(order.order_id)
             state.forced_rows += [fact.key for fact in rows[order.order_id]]
+
+
+def rows_from_ms(state: State) -> int | None:
+    """Say from when on income rows still tell a close that is not let go; `None`: there is none."""
+    orders = [state.orders[order_id] for order_id in state.forced]
+    told = [order.pieces[0].at_ms for order in orders if order.close is not None and order.close.by_row]
+    return min(told) - ROW_BEFORE_MS if told else None
 
 
 def _opened(turn: Turn, order: Order, rows: list[IncomeFact]) -> _Open:
@@ -143,6 +152,8 @@ def _settle(turn: Turn, one: _Open, told: Decimal | None) -> None:
     """Take a close's profit: as the wallet tells, else as it was, else by its rows as was decided."""
     close, rows = one.close, one.rows
     if not rows:
+        if told is None and close.stated == ZERO and _rows_are_complete(turn, one.order):
+            told = ZERO  # what is nothing has no row, and none came
         if told is not None and (told != close.profit or told == close.stated):
             close.profit, close.through = told, close.reached
         return

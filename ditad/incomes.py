@@ -155,6 +155,13 @@ def hear_row(incomes: Incomes, row: IncomeRow) -> Change:
     return _hear_funding(incomes, fact)
 
 
+def told_before(incomes: Incomes, tran_ids: AbstractSet[str]) -> dict[str, IncomeFact]:
+    """Give what rows said of these happenings when they were first heard, as far as it is remembered."""
+    rows = [row for group in incomes.groups for row in group.rows]
+    rows += [move for move in incomes.moves if move.tran_id is not None]
+    return {row.tran_id: row for row in rows if row.tran_id is not None and row.tran_id in tran_ids}
+
+
 def contested(incomes: Incomes) -> list[tuple[FundingGroup, Decimal]]:
     """Give the open groups whose rows say otherwise than what counts now, and how much more was paid by the rows."""
     found = []

@@ -14,10 +14,10 @@ from decimal import Decimal
 from operator import is_
 from typing import Any, Generic, TypeVar
 
-from ditad.book import Run
 from ditad.money import exact_sum
 from ditad.reconcile import Finding
 from ditad.state import State
+from ditad.stepping import Run
 
 Made = TypeVar("Made")
 

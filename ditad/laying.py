@@ -22,6 +22,9 @@ PERMUTED_ROWS_MAX = 8
 PER_FILL = "per_fill"
 CUMULATIVE = "cumulative"
 
+ROW_FEE_SLACK = Decimal("0.0000005")
+"""A fee learnt from a fill history is rounded to six decimals (bingx.md §5)."""
+
 ROW_PROFIT_SLACK = Decimal("0.000001")
 """How far the profit of a row may be from that of a frame by its rounding."""
 
@@ -133,15 +136,49 @@ def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
     return Laid(segments=beyond, ambiguous=ambiguous)
 
 
+def misplaced(order: Order, segments: Sequence[Segment], amounts: str | None) -> frozenset[Decimal]:
+    """Name the `z` that were added up of frames without one and that rows, a complete set, refute.
+
+    Where an earlier frame was missed the sum is short of the true `z`: that frame tells of another execution than the
+    rows do there, and so does each that was added after it.
+    """
+    summed = [reading for reading in order.readings if reading.summed]
+    whole = not order.opening and order.unkept is None
+    rows: tuple[FillRow, ...] = ()
+    ends: dict[Decimal, tuple[Sequence[FillRow], Sequence[FillRow] | None]] = {}
+    for segment in segments if summed else ():
+        rows += segment.rows
+        ends[segment.z1] = segment.rows, rows if whole else None
+    through = max(ends, default=ZERO)
+    for place, reading in enumerate(summed):
+        if reading.z <= through and not (reading.z in ends and _may_tell(reading, *ends[reading.z], amounts)):
+            return frozenset(later.z for later in summed[place:])
+    return frozenset()
+
+
+def _may_tell(
+    reading: Reading, rows: Sequence[FillRow], through: Sequence[FillRow] | None, amounts: str | None
+) -> bool:
+    """Say whether a frame may tell the last of some rows; `through` are all rows of the order up to there, if known."""
+    last = [row for row in rows if row.quantity == reading.last_quantity]
+    if not last or reading.fee is None:
+        return bool(last)
+    told: list[Sequence[FillRow] | None] = [] if amounts == CUMULATIVE else [[row] for row in last]
+    told += [] if amounts == PER_FILL else [through]
+    return any(part is None or _costs(part, reading.fee) for part in told)
+
+
+def _costs(rows: Sequence[FillRow], fee: Decimal) -> bool:
+    """Say whether rows may have cost a fee, by their rounding; one that tells none may have cost anything."""
+    paid = [row.fee for row in rows if row.fee is not None]
+    return len(paid) < len(rows) or abs(sub(fee, exact_sum(paid))) <= mul(ROW_FEE_SLACK, Decimal(2 * len(rows)))
+
+
 def _complete_rows(order: Order, start: Decimal) -> Sequence[FillRow]:
     """Give the rows that are a complete set: all of them, or those that were one before more was executed."""
-    if add(start, exact_sum(row.quantity for row in order.rows)) == order.known:
-        return order.rows
-    kept: list[FillRow] = []
-    for group in _moments(order.rows):
-        kept += group
-        if add(start, exact_sum(row.quantity for row in kept)) == order.complete:
-            return kept
+    for rows, reached in ((order.rows, order.known), (order.complete_rows, order.complete)):
+        if add(start, exact_sum(row.quantity for row in rows)) == reached:
+            return rows
     return ()
 
 
@@ -239,9 +276,16 @@ def _alike(rows: Sequence[FillRow]) -> bool:
 
 
 def resolution(price: Decimal, terms: Terms) -> Decimal:
-    """Say how far an average price may be off: half its last digit, or half a tick where it may have been rounded."""
+    """Say how far an average price may be off: half its last digit, or half a tick where it may have been rounded.
+
+    Where the tick is not known, zeros at its end may be all that is left of what was rounded away.
+    """
     printed = half_step(price)
-    if terms.printed or terms.tick is None or not on_grid(price, terms.tick):
+    if terms.printed:
+        return printed
+    if terms.tick is None:
+        return max(printed, half_step(price.normalize(EXACT)))
+    if not on_grid(price, terms.tick):
         return printed
     return max(printed, mul(terms.tick, Decimal("0.5")))
 

@@ -14,11 +14,12 @@ from decimal import Decimal
 
 from ditad import reconcile
 from ditad.blocks import AccountSnapshotV2, EBlock, EPosition, KBlock, Moment
-from ditad.book import BookFill, Position
+from ditad.book import Position
 from ditad.events import PositionSide
 from ditad.money import ZERO, add, exact_sum, mul, number_of, ratio, sub
 from ditad.reconcile import DivergenceClass, Finding, ReconcileConfig, ReconcileStatus
 from ditad.slots import Number, TradeSlot, bounds, clamp
+from ditad.stepping import BookFill
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ FORCED_TYPES = frozenset({"LIQUIDATION", "ADL"})
 FORCED_SOURCE = "forced_orders"
 """The source of a reading that only the list of forced orders told."""
 
+ROW_SOURCE = "fill_history"
+"""The source of a piece that rows of a fill history told."""
+
 
 class Timed(IntEnum):
     """How well a reading's time tells that of the execution, best first."""
@@ -85,7 +88,8 @@ class Piece:
 
     `quote` is Σ quantity·price. `fee` is positive when paid. `single` says that it is known to be one execution.
     `whole_second` says that `at_ms` is only good to a second. `parts` are the executions of it where rows tell several
-    of one moment: others may have come between them.
+    of one moment: others may have come between them. `stated_pnl` is what a forced close states as its profit, whatever
+    counts as `realized_pnl`.
     """
 
     z0: Decimal
@@ -103,6 +107,7 @@ class Piece:
     whole_second: bool
     sources: tuple[str, ...]
     parts: tuple[Part, ...] = ()
+    stated_pnl: Decimal | None = None
 
     @property
     def quantity(self) -> Decimal:
@@ -158,9 +163,9 @@ class Order:
     """Everything heard of one order.
 
     `opening` is the part before this ledger: covered by the baseline, never a fact. `executed` is what an order
-    report said, at which average price, first asked when (the exchange's clock). `complete` is how far rows once told
-    everything: what is executed later does not make them less. `unkept` is the part that no row can
-    tell any more. `numbers` are the record numbers of the current pieces, by their `z1` as text; `exact_fees` are those
+    report said, at which average price, first asked when (the exchange's clock). `complete` is how far `complete_rows`
+    once told everything: what is executed later does not make them less. `later` is what rows tell beyond the baseline. `unkept`
+    is the part that no row can tell any more. `numbers` are the record numbers of the current pieces, by their `z1` as text; `exact_fees` are those
     that an exact witness told, likewise, `restated` the profits and fees that nobody else told, by the interval.
     `held`: it began before the baseline and is asked about before it is folded.
     `introduced`: its sides are known; of an order that a baseline covers they are not, before something of it is heard.
@@ -187,6 +192,8 @@ class Order:
     executed_ms: int = 0
     unkept: Unkept | None = None
     complete: Decimal = ZERO
+    complete_rows: list[FillRow] = field(default_factory=list)
+    later: Decimal = ZERO
     forced: str | None = None
     close: ForcedClose | None = None
     pieces: list[Piece] = field(default_factory=list)
@@ -217,7 +224,7 @@ class Order:
         """Remember how far the rows tell everything, when they do."""
         start = self.unkept.quantity if self.unkept is not None else ZERO
         if self.rows and add(start, exact_sum(row.quantity for row in self.rows)) == self.known:
-            self.complete = self.known
+            self.complete, self.complete_rows = self.known, list(self.rows)
 
     @property
     def ended(self) -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from ditad.booking import lay
 from ditad.events import PositionSide, Side
-from ditad.fills import lay
 from ditad.money import ZERO, add, exact_sum
 from ditad.orders import Money, Order, Piece, interval
 from ditad.state import State

@@ -7,17 +7,20 @@ inquiries. What holds: only a completed question moves a watermark; a failed one
 
 from __future__ import annotations
 
-from ditad import cashflows, fills
+from ditad import cashflows, fills, trades
 from ditad.codec import encode
 from ditad.coverage import KEPT_MS, answered, reaches
 from ditad.divergences import answer_inquiries
 from ditad.events import AuditDone, FactKind, Question, QuestionFailed
-from ditad.forced import retire
+from ditad.forced import retire, rows_from_ms
 from ditad.incomes import forget
 from ditad.needs import symbols_of
 from ditad.restated import hear_restated
 from ditad.state import Round, State
 from ditad.turn import Turn, hear_clock
+
+RANK_MAX = 2**63 - 1
+"""What a checkpoint can write: an id has up to 32 digits, whole numbers in JSON have 19. No exchange's id is larger."""
 
 FORGET_AFTER_MS = 86_400_000
 """Closed groups, transfers and witnesses are kept this long behind the watermark: no question reaches further back."""
@@ -118,14 +121,15 @@ def _forget(turn: Turn, asked_ms: int) -> None:
     state, coverage = turn.state, turn.state.coverage
     through = min((coverage.asked_ms(kind) for kind in FactKind if coverage.available(kind)), default=asked_ms)
     kept_ms = asked_ms - KEPT_MS[FactKind.INCOME]
-    forget(state.incomes, max(coverage.income_ms - FORGET_AFTER_MS, kept_ms), kept_ms)
+    told_ms = [at_ms for at_ms in (coverage.income_ms - FORGET_AFTER_MS, rows_from_ms(state)) if at_ms is not None]
+    forget(state.incomes, max(min(told_ms), kept_ms), kept_ms)
     waiting = [state.orders[order_id].created_ms or 0 for order_id in state.incomplete]
     kept_s = min([through - FORGET_AFTER_MS, *waiting]) // 1_000
     state.witnesses = {
         moment: told for moment, told in state.witnesses.items() if int(moment.rpartition("|")[2]) >= kept_s
     }
-    for position in state.positions.values():
-        position.collapse(through - COLLAPSE_AFTER_MS)
+    for key in state.positions:
+        trades.collapse(state, key, through - COLLAPSE_AFTER_MS)
     retire(state, through - COLLAPSE_AFTER_MS)
     _put_away(turn, through - COLLAPSE_AFTER_MS)
 
@@ -133,10 +137,16 @@ def _forget(turn: Turn, asked_ms: int) -> None:
 def _put_away(turn: Turn, before_ms: int) -> None:
     """Put orders out of memory that have ended and are wholly told, some while ago; the journal keeps them."""
     state = turn.state
+    booked = trades.booked(state)
     for order_id, order in list(state.orders.items()):
         over = order.ended and not order.incomplete and not order.held and order_id not in state.contradicted
-        over = over and order_id not in state.forced
+        over = over and order_id not in state.forced and order_id not in booked
         last_ms = max([order.heard_us // 1_000 + (state.offset_ms or 0), *(piece.at_ms for piece in order.pieces)])
         if over and order_id.isdigit() and last_ms < before_ms:
             turn.archived.append((order_id, encode(state.orders.pop(order_id))))
-            state.archived_max = max(state.archived_max, int(order_id))
+            state.archived_max = max(state.archived_max, rank(order_id))
+
+
+def rank(order_id: str) -> int:
+    """Give an order id's place among the others, for ids rise with their creation; all beyond `RANK_MAX` share that."""
+    return min(int(order_id), RANK_MAX)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
+from ditad.booking import position_key
 from ditad.events import (
     AccountPush,
     BalanceReport,
@@ -24,7 +25,6 @@ from ditad.events import (
     PositionsReport,
     Question,
 )
-from ditad.fills import position_key
 from ditad.money import ZERO, add, is_mark, mul, ratio, sub
 from ditad.settle import Twins, settle_at
 from ditad.settle import state as state_value
@@ -32,6 +32,9 @@ from ditad.state import Figure, MarginSeen, MarkSeen, State, StatedPosition
 from ditad.turn import Turn, capital_raw, owns
 
 ISOLATED = "isolated"
+
+BASIS_VOTES = 3
+"""Reports that must fit one basis of the margin alone before it counts as the exchange's."""
 
 
 def fold_account_push(turn: Turn, push: AccountPush) -> None:
@@ -112,28 +115,42 @@ def fold_balance_report(turn: Turn, report: BalanceReport) -> None:
                 figure = Figure(value=value, event_ms=report.asked_ms, at_us=turn.event.at_us, source="report")
                 setattr(stated, name, figure)
         if row.used_margin is not None:
+            _hear_basis(turn)
             state.margin = MarginSeen(at_entry=_margin_at_entry(state), at_mark=[], stated=row.used_margin)
-            _value_margin(turn, state.margin)
+            _value_margin(state, state.margin)
         stated.balance_asked_us, stated.balance_asked_ms = report.asked_us, report.asked_ms
         state.answered_us[Question.BALANCE.value] = report.asked_us
         turn.changed = True
 
 
-def _value_margin(turn: Turn, seen: MarginSeen) -> None:
-    """Value K's margin at the marks known now, and decide which basis the exchange uses once only one fits."""
-    state = turn.state
+def _value_margin(state: State, seen: MarginSeen) -> None:
+    """Value K's margin at the marks known now: each may have been the exchange's at that moment."""
     for stated_marks in (False, True):
         figure = _margin_at_mark(state, stated_marks=stated_marks)
         if figure is not None and figure not in seen.at_mark:
             seen.at_mark.append(figure)
-    if seen.at_entry is None or not seen.at_mark:
+
+
+def _hear_basis(turn: Turn) -> None:
+    """See which basis alone fits the last margin report, now that all its marks are known.
+
+    Right after a fill mark and entry may be one price, and a mark may be older than the report: it takes several
+    reports that fit one basis alone, and none the other, to decide it.
+    """
+    state, seen = turn.state, turn.state.margin
+    if seen is None or seen.at_entry is None or not seen.at_mark:
         return  # what fits cannot be told from what is not known
     epsilon = turn.settings.capital_epsilon
     fits_entry = abs(sub(seen.at_entry, seen.stated)) <= epsilon
     fits_mark = any(abs(sub(figure, seen.stated)) <= epsilon for figure in seen.at_mark)
-    if fits_entry != fits_mark:
-        basis = "entry" if fits_entry else "mark"
-        turn.decide("margin_basis", basis, f"used margin {seen.stated} fits this basis alone")
+    if fits_entry == fits_mark:
+        return
+    basis = "entry" if fits_entry else "mark"
+    state.margin_votes[basis] = state.margin_votes.get(basis, 0) + 1
+    if len(state.margin_votes) == 1 and state.margin_votes[basis] >= BASIS_VOTES:
+        turn.decide(
+            "margin_basis", basis, f"{BASIS_VOTES} reports fit this basis alone, used margin {seen.stated} last"
+        )
 
 
 def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
@@ -154,7 +171,7 @@ def fold_positions_report(turn: Turn, report: PositionsReport) -> None:
         if stated.positions_push_us.get(key, 0) <= report.asked_us:
             _state_flat(turn, key, report)
     if state.margin is not None and state.margin.at_entry == _margin_at_entry(state):
-        _value_margin(turn, state.margin)
+        _value_margin(state, state.margin)
     stated.positions_us = turn.event.at_us
     stated.positions_asked_us, stated.positions_asked_ms = report.asked_us, report.asked_ms
     state.answered_us[Question.POSITIONS.value] = report.asked_us

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ditad.events import (
+    Contract,
     CoveredOrder,
     FillRow,
     FillsReport,
@@ -954,11 +955,13 @@ def test_a_frame_dates_none_of_the_executions_that_it_told_together() -> None:
     assert [(START_US // 1_000, True)] * 2 == [(one.at_ms, one.whole_second) for one in fills]
 
 
-def test_a_forced_close_is_booked_as_one() -> None:
-    """Its profit is told otherwise, so that of its executions proves no order."""
+def test_the_executions_of_a_forced_close_are_booked_as_they_were_stated() -> None:
+    """What counts as its profit is told otherwise: what they state tells their place, and is never compared."""
     story = Story()
     order_id = two_of_one_second(story, "7", "9", forced="LIQUIDATION")
-    assert [("204", "None", None)] == booked(story, order_id)
+    fills = story.projection.state.positions["BTC-USDT:LONG"].fills
+    assert [("100", "2", 7), ("104", "2", 9)] == booked(story, order_id)
+    assert [(D(0), False)] * 2 == [(one.stated_pnl, one.compared) for one in fills]
 
 
 def test_a_fill_of_one_execution_has_its_number_from_whoever_told_it() -> None:
@@ -988,4 +991,47 @@ def test_another_orders_fill_stands_between_executions_of_one_second(rp: str, en
         at(story.snap, "k.positions.0.qty"),
         at(story.snap, "k.positions.0.entry_price"),
         story.delta("realized_pnl"),
+    )
+
+
+def test_rows_from_after_the_baseline_go_beyond_what_it_covers_of_an_order() -> None:
+    """Of 3 executed before no row came, of 2 since one did: less than was known, and yet more was executed."""
+    covered = CoveredOrder(order_id=BEFORE, symbol="BTC-USDT", executed=D(3), average_price=D(100))
+    story = Story(positions=(Story(baseline=False).position_row("3", "100"),), covered=(covered,))
+    story.pass_s(5)
+    new = story.fill_row(BEFORE, "2", "100", "0.1")
+    story.fills(new)
+    assert {BEFORE: "what was executed in all is not known"} == story.projection.state.incomplete
+    story.executed(BEFORE, "5")
+    story.fills(story.fill_row(BEFORE, "3", "100", "0.15", at_ms=story.ms - 60_000), new, order_id=BEFORE)
+    assert ({}, "5") == (story.projection.state.incomplete, at(story.snap, "k.positions.0.qty"))
+
+
+# ---- contracts ------------------------------------------------------------------------------------------------------------
+
+
+def terms(*ticks: str) -> Terms:
+    """Tell the price step of BTC-USDT, if there is one."""
+    contracts = tuple(Contract(symbol="BTC-USDT", tick=D(tick), lot=D("0.0001")) for tick in ticks)
+    return Terms(hedge_mode=True, fee_rates=(), contracts=contracts, leverages=(), notes=())
+
+
+def test_a_price_step_that_is_told_late_is_learnt_by_what_was_read_without() -> None:
+    """An average price may have been rounded to any step while none was known: then to half of this one."""
+    story = Story(symbols=())
+    buy(story, z="2", ap="100.10000000", fee="0.1003")
+    before = at(story.snap, "k.precision")["entry_price:BTC-USDT:LONG"]
+    story.tell(terms("0.01"))
+    after = at(story.snap, "k.precision")["entry_price:BTC-USDT:LONG"]
+    assert ("0.05", "0.005", D("0.01")) == (before, after, story.projection.state.positions["BTC-USDT:LONG"].tick)
+
+
+def test_contracts_that_are_not_told_again_stay_known() -> None:
+    """A start at which they could not be asked takes nothing from what an earlier one learnt."""
+    story = Story()
+    buy(story)
+    story.tell(terms())
+    assert (D("0.1"), D("0.1")) == (
+        story.projection.state.contracts["BTC-USDT"].tick,
+        story.projection.state.positions["BTC-USDT:LONG"].tick,
     )

@@ -414,6 +414,38 @@ def test_a_close_that_is_told_is_let_go_and_its_row_is_nobody_elses() -> None:
     assert ([], "989.955", "-10") == (state.forced_rows, story.k["capital_raw"], story.k["other_income"])
 
 
+def test_the_book_hears_what_a_close_states_whatever_counts() -> None:
+    """Its row tells other money; the stated profit is what tells its place among fills of one second."""
+    story = holding()
+    frame(story)
+    story.account("991.955", FLAT)
+    story.income(story.income_row("1", "INSURANCE_CLEAR", "-8", symbol="BTC-USDT"))
+    (close,) = story.projection.state.positions["BTC-USDT:LONG"].fills
+    assert ("0", "-8", D(-10), False) == (
+        story.k["realized_pnl"],
+        story.k["other_income"],
+        close.stated_pnl,
+        close.compared,
+    )
+
+
+def test_the_rows_of_a_close_are_kept_while_it_is() -> None:
+    """Income was asked about long after, fills were not: the close is not let go yet, and its rows still tell it."""
+    story = holding()
+    frame(story)
+    story.account("989.955", FLAT)
+    story.income(story.income_row("1", "INSURANCE_CLEAR", "-8", symbol="BTC-USDT"))
+    for _ in range(3):
+        story.pass_s(90_000)
+        asked_us = story.us
+        story.balance("989.955")
+        story.positions()
+        story.failed(Question.FILLS)
+        story.income()
+        story.audit_done(asked_us=asked_us, failed=("fills",))
+    assert ("989.955", "0", "-10", 0) == money(story)[:4]
+
+
 def test_a_close_whose_profit_nobody_told_is_kept() -> None:
     """However long ago: a row or the wallet may still tell it."""
     story = holding()
@@ -431,6 +463,7 @@ def test_the_row_of_a_close_that_was_let_go_is_not_taken_by_the_next() -> None:
     story.pass_s(50)
     frame(story)
     story.account("979.91", FLAT)
+    story.pass_s(5)
     story.income(story.income_row("1", "INSURANCE_CLEAR", "-8", symbol="BTC-USDT"))
     audit(story, "979.91", symbols=("BTC-USDT", "ETH-USDT"), after_s=570)
     story.tell(StreamChanged(state=StreamState.CONNECTED, detail="", at_ms=None))
@@ -516,6 +549,25 @@ def test_without_a_trade_id_the_stated_sum_tells_the_order() -> None:
     assert [["y"], ["x"]] == homes(orders, income("x", "-7"), income("y", "-5"))
     assert [["x"], ["y"]] == homes(orders, income("x", "-1"), income("y", "-2"))
     assert [["x", "z"], ["y"]] == homes(orders, income("x", "-1"), income("y", "-2"), income("z", "-3"))
+
+
+def test_an_income_is_of_the_close_of_its_own_second() -> None:
+    """A row for each execution of two closes within two minutes: the first one has its rows, however near they are."""
+    orders = [
+        closing("1", piece("0", "1", "3", at_ms=25_159)),
+        closing("2", piece("0", "1", "-5", at_ms=103_935), piece("1", "2", "-2", at_ms=103_938)),
+    ]
+    late = [income(key, amount, at_ms=103_000) for key, amount in (("p", "-3"), ("q", "-2"), ("r", "-2"))]
+    early = [income(key, amount, at_ms=25_000) for key, amount in (("x", "1"), ("y", "2"))]
+    assert [["x", "y"], ["p", "q", "r"]] == homes(orders, *early, *late)
+    assert [[], ["p", "q", "r"]] == homes(orders, *late), "though nothing is told of the first one yet"
+
+
+def test_an_income_of_no_closes_second_is_of_the_one_whose_sum_is_not_there_yet() -> None:
+    """What is all told has no further row."""
+    orders = [closing("1", piece("0", "1", "-3")), closing("2", piece("0", "1", "-9"))]
+    rows = [income(key, amount, at_ms=9_000) for key, amount in (("x", "-3"), ("y", "-1"), ("z", "-2"))]
+    assert [["x"], ["y", "z"]] == homes(orders, *rows)
 
 
 @pytest.mark.parametrize(("at_ms", "near"), [(-1_001, False), (-1_000, True), (120_000, True), (120_001, False)])

@@ -350,6 +350,75 @@ def test_a_summed_boundary_gives_way_to_rows() -> None:
     assert ([("0", "1"), ("1", "3")], ()) == (spans(derivation), derivation.problems)
 
 
+@pytest.mark.parametrize(
+    ("last", "n", "amounts", "placed"),
+    [
+        ("2", "0.2", None, True),
+        ("2", "0.1", PER_FILL, True),
+        ("2", "0.2", PER_FILL, False),
+        ("2", "0.1", CUMULATIVE, False),
+        ("2", "0.3", None, False),
+        ("2", "0", PER_FILL, False),
+        ("2", None, PER_FILL, True),
+        ("1", "0.1", PER_FILL, False),
+    ],
+    ids=[
+        "the fee so far",
+        "its own fee",
+        "not its own fee",
+        "not the fee so far",
+        "no fee there",
+        "a fee of nothing",
+        "no fee told",
+        "another quantity",
+    ],
+)
+def test_a_summed_frame_that_rows_refute_tells_another_execution(
+    last: str, n: str | None, amounts: str | None, placed: bool
+) -> None:
+    """The frames before it were missed, so that its `l` was added up to less than its `z`: what rows tell there stays."""
+    rows = [row("2", "100", fee="0.1", at=1_000), row("2", "100", fee="0.1", at=2_000)]
+    first = frame(None, "100.0", n="0.1", last=("2", "100"), at=1_000)
+    order = heard(Decimal(4), *rows, first, frame(None, "100.0", n=n, last=(last, "100"), at=2_000))
+    if last == "1":
+        order.rows[1:] = [row("1", "100", fee="0.05", at=2_000), row("1", "101", fee="0.05", at=3_000)]
+        order.readings[1:] = [replace(order.readings[1], z=Decimal(4))]
+    derivation = told(order, amounts=amounts)
+    assert (Decimal("0.2"), ()) == (sum(piece.fee or 0 for piece in derivation.pieces), derivation.problems)
+    assert placed == ("ORDER_TRADE_UPDATE" in derivation.pieces[-1].sources)
+
+
+def test_what_was_added_up_after_a_refuted_frame_is_refuted_too() -> None:
+    """Of three executions the first was missed: the next frame cannot be the first, nor the third the second."""
+    rows = [row("1", "100", fee="0.05", at=1_000), row("2", "100", fee="0.1", at=2_000)]
+    frames = [
+        frame(None, "100.0", n="0.1", last=("2", "100"), at=2_000),
+        frame(None, "100.0", n="0.05", last=("1", "100"), at=3_000),
+    ]
+    derivation = told(heard(Decimal(3), *rows, *frames), amounts=PER_FILL)
+    assert ([("0", "1"), ("1", "3")], True) == (
+        spans(derivation),
+        all(piece.sources == ("fill_history",) for piece in derivation.pieces),
+    )
+
+
+@pytest.mark.parametrize("by", ["opening", "unkept", "untold"])
+def test_a_summed_frame_is_not_refuted_by_fees_that_rows_do_not_tell(by: str) -> None:
+    """What was paid before the rows begin, or in a row without its fee, may make up the difference."""
+    if by == "opening":
+        order = heard(Decimal(4), opening="2")
+        hear_rows(order, [row("2", "100", fee="0.1", at=1_000), row("2", "100", fee="0.1", at=2_000)])
+    elif by == "unkept":
+        order = unkept(heard(Decimal(4), row("2", "100", fee="0.1", at=2_000)), "2", "200")
+        order.opening = Decimal(2)
+    else:
+        order = heard(Decimal(4), row("2", "100", fee=None, at=1_000), row("2", "100", fee="0.1", at=2_000))
+        order.summed = []
+        hear_push(order, frame(None, "100.0", n="0.2", last=("2", "100"), at=1_000))
+    hear_push(order, frame(None, "100.0", n="0.3", last=("2", "100"), at=2_000))
+    assert "ORDER_TRADE_UPDATE" in told(order, amounts=CUMULATIVE).pieces[-1].sources
+
+
 @pytest.mark.parametrize("status", [PARTIAL, OrderStatus.CANCELED], ids=["partial", "canceled"])
 def test_a_frame_without_z_and_l_leaves_the_order_open(status: OrderStatus) -> None:
     """Nobody knows what it executed: the order is incomplete until the exchange says what was executed in all."""
@@ -450,6 +519,14 @@ def test_an_average_price_on_a_tick_may_have_been_rounded_to_it() -> None:
     hear_rows(order, [row("1", "100.1", at=1), row("1", "100.2", at=2)])
     derivations = [derive(order, amounts=None, rates=RATES, tick=TICK, printed=printed) for printed in (False, True)]
     assert [(), ("rows make 200.3 up to 2, frames say otherwise",)] == [found.problems for found in derivations]
+
+
+@pytest.mark.parametrize(("printed", "problems"), [(False, 0), (True, 1)], ids=["perhaps rounded", "known not to be"])
+def test_where_the_tick_is_unknown_zeros_at_the_end_may_have_been_rounded(printed: bool, problems: int) -> None:
+    """100.10000000 may be what is left of 100.15, as long as nobody said how fine prices are."""
+    order = heard(frame("2", "100.10000000", n="0.05"))
+    hear_rows(order, [row("1", "100.1", at=1), row("1", "100.2", at=2)])
+    assert problems == len(derive(order, amounts=None, rates=RATES, tick=None, printed=printed).problems)
 
 
 @pytest.mark.parametrize(
@@ -979,6 +1056,13 @@ def test_later_rows_that_are_not_yet_all_take_nothing_from_complete_ones() -> No
     assert [("0", "1"), ("1", "3")] == spans(told(complete(order)))
     hear_rows(order, [row("1", "103", at=3_000, td="4")])
     assert [("0", "1"), ("1", "3"), ("3", "4"), ("4", "5")] == spans(told(complete(order)))
+
+
+def test_a_later_row_of_the_same_second_takes_nothing_from_complete_ones() -> None:
+    """All of that second was told once: what was executed in the rest of it is told later, and waits."""
+    order = complete(heard(Decimal(3), *TWO_ROWS))
+    hear_rows(order, [row("1", "101", at=1_000, td="3")])
+    assert ([("0", "1"), ("1", "3")], True) == (spans(told(complete(order))), rows_exceed(order))
 
 
 def test_rows_beyond_what_is_known_leave_complete_ones_laid_and_the_order_incomplete() -> None:
