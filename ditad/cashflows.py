@@ -7,6 +7,7 @@ statement's word. (account.md §3)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from ditad.events import AccountPush, BalanceLine, IncomeReport, IncomeRow, Question
@@ -18,11 +19,13 @@ from ditad.incomes import (
     IncomeKind,
     close_groups,
     contested,
+    fact_of_row,
     hear_push,
     hear_row,
     kind_of,
     prove,
     tell,
+    told_before,
     untold_group,
 )
 from ditad.money import ZERO, add, exact_sum, mul, plain_or_none, sub
@@ -87,7 +90,7 @@ def _funding_amount(turn: Turn, line: BalanceLine) -> Decimal | None:
             moved = sub(line.wallet, state.stated.wallet.value)
     if line.change and (moved is None or moved == line.change):
         return line.change
-    return moved
+    return None if line.change else moved  # where both tell something else, a frame from before is still on its way
 
 
 def _untold(turn: Turn, line: BalanceLine, event_ms: int) -> Untold:
@@ -159,6 +162,7 @@ def fold_income_report(turn: Turn, report: IncomeReport) -> None:
     round_ = state.round
     round_.income_from_ms, round_.income_to_ms = report.from_ms, report.to_ms
     round_.income_rows += len(report.rows)
+    _compare_with_heard(turn, report.rows)
     for row in sorted(report.rows, key=lambda row: (row.at_ms, row.tran_id)):
         if row.asset != turn.settings.margin_asset:
             state.other_assets.setdefault(row.asset, ZERO)
@@ -171,6 +175,21 @@ def fold_income_report(turn: Turn, report: IncomeReport) -> None:
             continue
         _hear_income_row(turn, row)
     witness_fees(turn)
+
+
+def _compare_with_heard(turn: Turn, rows: Iterable[IncomeRow]) -> None:
+    """Say of a happening that a row tells otherwise than a row before by how much: the first one stays."""
+    state = turn.state
+    again = {row.tran_id: row for row in rows if f"tran:{row.tran_id}" in state.incomes.heard}
+    for tran_id, before in told_before(state.incomes, again.keys()).items() if again else ():
+        now = fact_of_row(again[tran_id])
+        off = sub(before.amount or ZERO, now.amount or ZERO)
+        name = f"income:{tran_id}"
+        if off and name not in state.income_differences:
+            state.income_differences[name] = -off if before.kind is IncomeKind.FUNDING else off
+            turn.changed = True
+        elif not off and state.income_differences.pop(name, None) is not None:
+            turn.changed = True
 
 
 def _hear_income_row(turn: Turn, row: IncomeRow) -> None:

@@ -8,9 +8,16 @@ quietly and closed once; it is confirmed only after every kind of question was a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
 from ditad import reconcile
-from ditad.events import PositionSide, Question
+from ditad.attribution import attribute
+from ditad.causes import Attribution, Cause
+from ditad.events import AuditDone, PositionSide, Question
 from ditad.money import ZERO, plain, plain_or_none, sub
+from ditad.moves import healed_by as moved_back
+from ditad.moves import hear_change
 from ditad.reconcile import DivergenceClass, Finding, ReconcileStatus
 from ditad.records import RecordType, rfc3339
 from ditad.state import Divergence, Inquiry, State
@@ -28,20 +35,41 @@ EXPLAINED = frozenset(
 )
 """Classes that explain themselves and open no divergence."""
 
+SEEN_MAX = 64
+"""Residuals of one field whose beginnings are remembered while it is asked about."""
+
+LASTING = frozenset({DivergenceClass.MARK_PRICE_STALENESS, DivergenceClass.MARGIN_BASIS})
+"""Of these what lasts for an audit's interval is a divergence all the same: nobody else would say why."""
+
+FOLLOWING = frozenset({"R4", "R6"})
+"""The rules that say of all positions together what R3 says of each."""
+
+EXPLAINED_FIRST = ("R3", "R1", "R2", "FILL", "FUNDING", "INCOME", "B", "R4", "R5", "R6")
+"""The order in which rules are explained: R1 reads what R3 says of its positions, R4 and R6 take it over."""
+
 ASKED = frozenset({"R1", "R3"})
 """The rules whose differences are asked about: the others follow from these or compare nothing stated."""
 
 
 def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
-    """Begin to ask about a residual, and stop when it is gone."""
+    """Begin to ask about a residual, and stop when it is gone.
+
+    What was asked proves something of a residual that was there when it was asked: another one is asked about anew. One
+    that comes back, as it does between two facts on their way, is as old as when it was seen first.
+    """
     inquiries = turn.state.inquiries
     live: set[str] = set()
     for finding in findings:
-        asked = finding.rule in ASKED and finding.klass is not None and finding.klass not in EXPLAINED
-        if asked:
-            live.add(finding.field)
-            if finding.field not in inquiries:
-                inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
+        if finding.rule not in ASKED or finding.klass is None or finding.klass in EXPLAINED:
+            continue
+        live.add(finding.field)
+        inquiry = inquiries.get(finding.field)
+        if inquiry is None:
+            inquiry = inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
+        inquiry.since_us = inquiry.seen.setdefault(plain(finding.delta), turn.event.at_us)
+        if len(inquiry.seen) > SEEN_MAX:
+            inquiry.seen.popitem()
+        _confirm(turn, finding.field, inquiry)
     for name in [name for name in inquiries if name not in live]:
         standing_waits = any(
             finding.field == name and finding.klass is DivergenceClass.UNSETTLED for finding in findings
@@ -51,23 +79,29 @@ def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
 
 
 def answer_inquiries(turn: Turn, asked_us: int, failed: str) -> None:
-    """Hear that a round of questions asked at `asked_us` is over: what it leaves is confirmed, or still unknown.
+    """Hear that a round of questions asked at `asked_us` is over: what it leaves is confirmed, or still unknown."""
+    for name, inquiry in turn.state.inquiries.items():
+        if not _confirm(turn, name, inquiry) and failed and asked_us > inquiry.since_us and inquiry.failed != failed:
+            inquiry.failed = failed
+            turn.changed = True
 
-    A difference is confirmed once every kind of question that the exchange answers has been answered after it arose,
-    in one round or in several.
+
+def _confirm(turn: Turn, name: str, inquiry: Inquiry) -> bool:
+    """Say whether every kind of question that the exchange answers has been answered after a difference arose.
+
+    In one round or in several; then it is confirmed.
     """
     state = turn.state
     wanted = [Question.BALANCE, Question.POSITIONS]
     wanted += [Question.FILLS] if state.coverage.fills_available else []
     wanted += [Question.INCOME] if state.coverage.income_available else []
-    for name, inquiry in state.inquiries.items():
-        before = (inquiry.failed, inquiry.confirmed)
-        if all(state.answered_us.get(question.value, 0) > inquiry.since_us for question in wanted):
-            inquiry.failed, inquiry.confirmed = "", True
-            _confirm_twins(state, name)
-        elif failed and asked_us > inquiry.since_us:
-            inquiry.failed = failed
-        turn.changed = turn.changed or before != (inquiry.failed, inquiry.confirmed)
+    if any(state.answered_us.get(question.value, 0) <= inquiry.since_us for question in wanted):
+        return False
+    if not inquiry.confirmed or inquiry.failed:
+        inquiry.failed, inquiry.confirmed = "", True
+        _confirm_twins(state, name)
+        turn.changed = True
+    return True
 
 
 def _confirm_twins(state: State, name: str) -> None:
@@ -82,23 +116,41 @@ def _confirm_twins(state: State, name: str) -> None:
     twins.confirmed = sub(k, twins.statements[-1].value)
 
 
-def follow_divergences(turn: Turn, findings: list[Finding]) -> None:
-    """Open, update and close divergences as the findings say; what only waits for its twin closes none."""
+def follow_divergences(turn: Turn, findings: Sequence[Finding]) -> None:
+    """Open, update and close divergences as the findings of all fields say; what only waits for its twin closes none."""
     state = turn.state
-    live: dict[str, Finding] = {
-        finding.field: finding for finding in findings if finding.klass is not None and finding.klass not in EXPLAINED
-    }
+    live = {finding.field: finding for finding in findings if _is_divergence(turn, finding)}
+    if not live and not state.divergences:
+        return
+    found = {finding.field: finding for finding in findings}
     for name, finding in live.items():
         known = state.divergences.get(name)
         if known is None:
             _open_divergence(turn, finding)
         else:
             _update_divergence(turn, known, finding)
+    of_positions: list[Attribution] = []
     for name in [name for name in state.divergences if name not in live]:
-        waits = any(finding.field == name and finding.klass is DivergenceClass.UNSETTLED for finding in findings)
-        known = state.divergences[name]
-        if not waits:
-            close_divergence(turn, name, turn.event.source_id)
+        known, now = state.divergences[name], found.get(name)
+        if now is not None:
+            hear_change(turn, known, now)
+        if now is not None and now.klass is DivergenceClass.UNSETTLED:
+            continue
+        if known.rule in FOLLOWING:
+            known.attribution = [*_explained(known), *of_positions] or known.attribution
+        close_divergence(turn, name, turn.event.source_id)
+        of_positions += known.attribution if known.rule == "R3" else []
+    _explain(turn, live)
+
+
+def _is_divergence(turn: Turn, finding: Finding) -> bool:
+    """Say whether a finding is a difference to be an object of; what explains itself is one only where it lasts."""
+    lasting = turn.state.lasting
+    if finding.klass not in LASTING:
+        lasting.pop(finding.field, None)
+        return finding.klass is not None and finding.klass not in EXPLAINED
+    since_us = lasting.setdefault(finding.field, turn.event.at_us)
+    return turn.event.at_us - since_us >= turn.settings.audit_interval_us
 
 
 def _open_divergence(turn: Turn, finding: Finding) -> None:
@@ -119,23 +171,65 @@ def _open_divergence(turn: Turn, finding: Finding) -> None:
         first_seq=state.event_seq + 1,
         first_us=turn.event.at_us,
         last_seq=state.event_seq + 1,
+        first_delta=finding.delta,
+        confirmed_delta=finding.delta,
     )
     if finding.status is ReconcileStatus.ERROR:
         made.state, made.confirmations = "confirmed", 1
     state.divergences[finding.field] = made
-    publish_divergence(turn, made)
+    turn.unpublished.append(made)
 
 
 def _update_divergence(turn: Turn, known: Divergence, finding: Finding) -> None:
     """Follow a divergence quietly; only its confirmation, or another severity, is a record."""
     before = (known.state, known.severity, known.klass)
-    known.k, known.e, known.delta = finding.k, finding.e, finding.delta
+    hear_change(turn, known, finding)
+    known.delta = finding.delta
     known.klass, known.severity = str(finding.klass), finding.status.value
     known.last_seq = turn.state.event_seq + 1
     if finding.status is ReconcileStatus.ERROR and known.state == "open":
         known.state, known.confirmations = "confirmed", known.confirmations + 1
+        known.confirmed_delta = finding.delta
     if (known.state, known.severity, known.klass) != before:
+        turn.unpublished.append(known)
+
+
+def _explain(turn: Turn, live: Mapping[str, Finding]) -> None:
+    """Give what is opened or has changed its reasons, and publish it; those that others take over come first.
+
+    What nothing explained is looked at again whenever another divergence changes or a round of questions is over.
+    """
+    changed, turn.unpublished = turn.unpublished, []
+    if not changed and not isinstance(turn.event.body, AuditDone):
+        return
+    open_ = [known for known in turn.state.divergences.values() if known.field in live]
+    for known in sorted(open_, key=lambda known: EXPLAINED_FIRST.index(known.rule)):
+        if known not in changed and not _is_unexplained(known) and known.delta == known.explained_delta:
+            continue
+        before, known.attribution = known.attribution, attribute(turn.state, known)
+        known.explained_delta = known.delta
+        if known.rule in ASKED:
+            healed = _with_healed(known, known.delta)
+            known.attribution += [found for found in healed if found not in known.attribution]
+        if known not in changed and known.attribution != before and not _is_unexplained(known):
+            changed.append(known)
+    for known in changed:
         publish_divergence(turn, known)
+
+
+def _with_healed(known: Divergence, left: Decimal) -> list[Attribution]:
+    """Give what explains a divergence and what has healed a part of it, down to what is left."""
+    explained = _explained(known)
+    ids = {found.ids for found in explained}
+    return [*explained, *(found for found in moved_back(known, left) if found.ids not in ids)]
+
+
+def _explained(known: Divergence) -> list[Attribution]:
+    return [found for found in known.attribution if found.cause is not Cause.UNEXPLAINED]
+
+
+def _is_unexplained(known: Divergence) -> bool:
+    return any(found.cause is Cause.UNEXPLAINED for found in known.attribution)
 
 
 def close_divergence(turn: Turn, name: str, healed_by: str, *, as_state: str = "healed") -> None:
@@ -143,6 +237,8 @@ def close_divergence(turn: Turn, name: str, healed_by: str, *, as_state: str = "
     known = turn.state.divergences.pop(name)
     known.state, known.healed_by, known.closed_us = as_state, healed_by, turn.event.at_us
     known.severity, known.last_seq = ReconcileStatus.OK.value, turn.state.event_seq + 1
+    if as_state == "healed":
+        known.attribution = _with_healed(known, ZERO) or known.attribution
     publish_divergence(turn, known)
 
 
@@ -165,7 +261,7 @@ def divergence_body(known: Divergence) -> dict[str, object]:
         "last_seq": known.last_seq,
         "confirmations": known.confirmations,
         "state": known.state,
-        "attribution": [dict(cause) for cause in known.attribution],
+        "attribution": [found.body for found in known.attribution],
     }
     if known.closed_us is not None:
         body["healed_by"] = known.healed_by

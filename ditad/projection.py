@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from ditad import cashflows, fills, forced, rounds, statements
+from ditad import beginnings, booking, bot, cashflows, fills, forced, rounds, statements, trades
 from ditad.codec import decode, encode
 from ditad.coverage import Gap, GapState, close_by_balance, resume, start
 from ditad.divergences import close_divergence
@@ -47,6 +47,7 @@ from ditad.events import (
 )
 from ditad.incomes import Incomes
 from ditad.kept import Memory
+from ditad.moves import note_moves
 from ditad.needs import Symbols, needs_of
 from ditad.orders import Order
 from ditad.records import Record, RecordType, rfc3339
@@ -107,8 +108,8 @@ class Projection:
             Tick: _fold_tick,
             Decision: _fold_decision,
             OrderRecalled: _fold_recalled,
-            BotSlots: _fold_nothing,
-            BotSettlement: _fold_nothing,
+            BotSlots: _after_baseline(_fold_bot_slots),
+            BotSettlement: _after_baseline(_fold_bot_settlement),
         }
 
     # ---- checkpoints
@@ -137,7 +138,7 @@ class Projection:
         state.at_us = event.at_us
         if event.heard_us is not None:
             state.heard_us = event.heard_us
-        turn = Turn(state=state, event=event)
+        turn = Turn(state=state, event=event, capital_before=capital_raw(state))
         state.exchange_ms = turn.exchange_ms
         self._handlers[type(event.body)](turn, event.body)
         folded = self._conclude(turn)
@@ -154,12 +155,16 @@ class Projection:
             cashflows.prove_funding(turn)
             cashflows.derive_funding(turn)
             forced.join_forced_closes(turn)
+            note_moves(turn)
+            trades.follow(turn)
         verdict = compare(turn, self._memory)
         if state.baseline is not None:
             if _close_gaps_by_balance(turn, verdict):
                 verdict = compare(turn, self._memory)
             if verdict.wallet is Standing.SETTLED:  # the statement holds all of K's facts so far
                 state.k_at_wallet = capital_raw(state)
+            if verdict.settled and state.moves and not state.divergences:
+                state.moves = []
             capital = clamp(capital_raw(state), turn.settings.min_capital, turn.settings.max_capital)
             state.peak = capital if state.peak is None else max(state.peak, capital)
         for gap in turn.gaps.values():
@@ -172,6 +177,7 @@ class Projection:
             return Folded(decisions=tuple(turn.decisions), archived=tuple(turn.archived))
         state.event_seq += 1
         body = snapshot_body(state, self.account, event.source_id, verdict, self._memory)
+        trades.tell(turn, body)
         turn.draft(RecordType.SNAPSHOT, None, body)
         drafts = sorted(turn.drafts, key=lambda draft: PLACES[draft.type])
         return Folded(
@@ -222,7 +228,7 @@ class Projection:
     def may_be_archived(self, order_id: str) -> bool:
         """Say whether an order that is not in memory may have been put out of it: ids rise with their creation."""
         state = self.state
-        return order_id not in state.orders and order_id.isdigit() and int(order_id) <= state.archived_max
+        return order_id not in state.orders and order_id.isdigit() and rounds.rank(order_id) <= state.archived_max
 
     def needs(self) -> Needs:
         """Say what only the exchange can tell, now."""
@@ -240,8 +246,15 @@ def _after_baseline(handler: Callable[[Turn, Any], None]) -> Callable[[Turn, Any
     return handle
 
 
-def _fold_nothing(turn: Turn, body: Any) -> None:
-    """Fold what this version keeps for the record alone."""
+def _fold_bot_slots(turn: Turn, slots: BotSlots) -> None:
+    trades.catch_up(turn)
+    bot.fold_slots(turn, slots)
+    trades.hear_names(turn.state)
+
+
+def _fold_bot_settlement(turn: Turn, settlement: BotSettlement) -> None:
+    trades.catch_up(turn)
+    bot.fold_settlement(turn, settlement)
 
 
 def _fold_settings(turn: Turn, settings: SettingsInForce) -> None:
@@ -251,7 +264,7 @@ def _fold_settings(turn: Turn, settings: SettingsInForce) -> None:
 
 def _fold_terms(turn: Turn, terms: Terms) -> None:
     state = turn.state
-    state.contracts = {contract.symbol: contract for contract in terms.contracts}
+    fills.hear_contracts(turn, terms.contracts)
     if terms.fee_rates:
         state.fee_rates = terms.fee_rates
     if terms.hedge_mode is not None:
@@ -278,8 +291,10 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     state.forced, state.forced_rows = [], []
     state.incomes = Incomes(heard=dict.fromkeys(kept, baseline.taken_ms))
     state.income_numbers, state.ambiguous, state.witnesses = {}, [], {}
-    state.incomplete, state.contradicted, state.funding_differences = {}, {}, {}
+    state.incomplete, state.contradicted = {}, {}
+    state.funding_differences, state.income_differences = {}, {}
     state.inquiries, state.round, state.margin, state.profit_off_us = {}, Round(), None, None
+    state.moves, state.lasting = [], {}
     state.stated = Stated(
         wallet=Figure(value=baseline.wallet, event_ms=baseline.taken_ms, at_us=turn.event.at_us, source="report"),
         positions_us=turn.event.at_us,
@@ -292,19 +307,21 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     settle_at(state.wallet_twins, baseline.wallet)
     state.k_at_wallet = state.seed
     for row in baseline.positions:
-        fills.open_position(turn, row)
+        beginnings.open_position(turn, row)
     for row in statements.together(baseline.positions):
-        key = fills.position_key(turn, row.symbol, row.side)
+        key = booking.position_key(turn, row.symbol, row.side)
         if key in state.positions:
             stated = statements.stated_row(turn, row, baseline.taken_ms)
             state.stated.positions[key] = stated
             state.quantity_twins[key] = Twins()
             settle_at(state.quantity_twins[key], stated.quantity)
     for order in baseline.orders:
-        fills.cover(turn, order)
+        beginnings.cover(turn, order)
     for order_id, known in covered.items():
         if order_id not in state.orders and known.known:
-            fills.cover_known(turn, known)
+            beginnings.cover_known(turn, known)
+    trades.rebase(turn)
+    bot.rebase(turn)
     turn.touch_gaps(_abandon(turn))
     start(state.coverage, baseline.taken_ms)
     if not state.streaming:
@@ -350,7 +367,7 @@ def _fold_recalled(turn: Turn, recalled: OrderRecalled) -> None:
     state = turn.state
     order = decode(Order, recalled.record.encode())
     if order.heard_us < state.baseline_us:  # put away before this ledger began: all of it is covered
-        fills.cover_known(turn, order)
+        beginnings.cover_known(turn, order)
     else:
         state.orders.setdefault(recalled.order_id, order)
 
@@ -413,4 +430,4 @@ def _fold_decision(turn: Turn, decision: Decision) -> None:
     state.decisions[decision.name] = decision.value
     turn.changed = True
     for order_id in list(state.incomplete):
-        fills.lay(turn, state.orders[order_id])
+        booking.lay(turn, state.orders[order_id])

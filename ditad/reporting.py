@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ditad.events import AuditDone, Event, QuestionFailed, StreamState
+from ditad.events import AuditDone, BaselineTaken, Event, QuestionFailed, StreamState
+from ditad.money import plain
 from ditad.projection import Folded
-from ditad.records import Record, RecordType
+from ditad.records import Record, RecordType, rfc3339_ms
 
 POSITIONS_LOGGED_MAX = 32
 """A snapshot's log line names at most this many changed positions; how many there are is said beside."""
@@ -57,10 +58,20 @@ class Reporter:
         """Log what an event led to."""
         if isinstance(event.body, AuditDone):
             self._audit(event.body)
+        elif isinstance(event.body, BaselineTaken):
+            self._baseline(event.body)
         elif isinstance(event.body, QuestionFailed) and event.body.unavailable:
             self._log.warning("audit.unavailable", question=event.body.question.value, reason=event.body.reason)
         for record, body in zip(folded.records, folded.bodies, strict=True):
             self._record(record, body)
+
+    def _baseline(self, taken: BaselineTaken) -> None:
+        """Say where the ledger begins, and of one that was adopted who wanted it, and why."""
+        about = {"baseline": taken.baseline_id, "at": rfc3339_ms(taken.taken_ms), "wallet": plain(taken.wallet)}
+        if taken.adopted_by is None:
+            self._log.info("baseline.taken", **about)
+        else:
+            self._log.warning("baseline.adopted", **about, uid=taken.adopted_by, why=taken.why)
 
     def _audit(self, audit: AuditDone) -> None:
         failing = ", ".join(audit.failed)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ditad.book import Position
+from ditad.causes import Attribution, Move
 from ditad.coverage import Coverage
 from ditad.events import (
     BaselineTaken,
+    BotSlot,
     Contract,
     IncomeRow,
     LeveragePush,
@@ -23,12 +25,14 @@ from ditad.events import (
     SettingsInForce,
 )
 from ditad.incomes import Incomes
+from ditad.legs import Trades
 from ditad.money import ZERO
 from ditad.orders import Order
 from ditad.settle import Twins
+from ditad.slots import AccountSnapshot
 from ditad.witnesses import Witness
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Raised whenever the same events lead to other snapshots; stored with what was folded."""
 
 
@@ -129,16 +133,24 @@ class Untold:
 
 @dataclass(slots=True, kw_only=True)
 class Inquiry:
-    """A residual being asked about, since when, and which questions failed (``""``: none did)."""
+    """A residual being asked about, since when, and which questions failed (``""``: none did).
+
+    `seen` says since when each of its values so far was, oldest first.
+    """
 
     since_us: int
+    seen: dict[str, int] = field(default_factory=dict)
     failed: str = ""
     confirmed: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Divergence:
-    """A difference as an object. (account.md §6)"""
+    """A difference as an object. (account.md §6)
+
+    `first_delta` is what it was when it was opened, `confirmed_delta` when it was confirmed, `explained_delta` when
+    its attribution was found; `heard` is what has moved either side of it since.
+    """
 
     id: str
     rule: str
@@ -154,9 +166,13 @@ class Divergence:
     first_seq: int
     first_us: int
     last_seq: int
+    first_delta: Decimal = ZERO
+    confirmed_delta: Decimal = ZERO
+    explained_delta: Decimal = ZERO
     confirmations: int = 0
     state: str = "open"
-    attribution: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    attribution: list[Attribution] = dataclasses.field(default_factory=list)
+    heard: list[Attribution] = dataclasses.field(default_factory=list)
     healed_by: str | None = None
     closed_us: int | None = None
 
@@ -194,6 +210,56 @@ class MarginSeen:
 
 
 @dataclass(slots=True, kw_only=True)
+class Settled:
+    """What a settlement of the bot said."""
+
+    realized_pnl: Decimal
+    fees: Decimal
+
+
+@dataclass(slots=True, kw_only=True)
+class BotSide:
+    """A position as the bot says it, beside K's: `seen` is what K held when it was looked at last."""
+
+    symbol: str
+    side: str
+    said: Decimal = ZERO
+    seen: Decimal = ZERO
+    twins: Twins = field(default_factory=Twins)
+
+
+@dataclass(slots=True, kw_only=True)
+class BotFigure:
+    """K's net by one way of settling, since `anchor`, beside the bot's; `seen` as above."""
+
+    anchor: Decimal
+    seen: Decimal
+    twins: Twins = field(default_factory=Twins)
+
+
+@dataclass(slots=True, kw_only=True)
+class Bot:
+    """The B ledger, which began at `since_us` with the capital `began`.
+
+    `sides` are by symbol and side, `money` by the way of settling, of which `reading` agreed last (``""``: none has).
+    `fresh`: its positions have not been compared since it began to speak.
+    """
+
+    since_us: int
+    heard_us: int
+    began: Decimal
+    ledger: AccountSnapshot
+    slots: tuple[BotSlot, ...] = ()
+    slots_us: int | None = None
+    settled_us: int | None = None
+    settlements: dict[str, Settled] = field(default_factory=dict)
+    sides: dict[str, BotSide] = field(default_factory=dict)
+    money: dict[str, BotFigure] = field(default_factory=dict)
+    reading: str = ""
+    fresh: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
 class State:
     """All of it."""
 
@@ -219,6 +285,7 @@ class State:
     incomplete: dict[str, str] = field(default_factory=dict)
     contradicted: dict[str, str] = field(default_factory=dict)
     funding_differences: dict[str, Decimal] = field(default_factory=dict)
+    income_differences: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     incomes: Incomes = field(default_factory=Incomes)
     income_numbers: dict[str, int] = field(default_factory=dict)
@@ -239,11 +306,16 @@ class State:
     wallet_twins: Twins = field(default_factory=Twins)
     quantity_twins: dict[str, Twins] = field(default_factory=dict)
     margin: MarginSeen | None = None
+    margin_votes: dict[str, int] = field(default_factory=dict)
     profit_off_us: int | None = None
     answered_us: dict[str, int] = field(default_factory=dict)
     inquiries: dict[str, Inquiry] = field(default_factory=dict)
     divergences: dict[str, Divergence] = field(default_factory=dict)
     divergence_count: int = 0
+    moves: list[Move] = field(default_factory=list)
+    lasting: dict[str, int] = field(default_factory=dict)
+    trades: Trades = field(default_factory=Trades)
+    bot: Bot | None = None
     coverage: Coverage = field(default_factory=Coverage)
     round: Round = field(default_factory=Round)
     rejected: int = 0

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from ditad.causes import Move
 from ditad.coverage import Gap, open_gap
 from ditad.events import Decision, Event, SettingsInForce
+from ditad.legs import Tale
 from ditad.money import ZERO, add, sub
 from ditad.records import RecordType
 from ditad.settle import Twins, move, settle_at
-from ditad.state import State
+from ditad.state import Divergence, State
 
 Numbered = Callable[[int], None]
 
@@ -34,7 +36,11 @@ class Draft:
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """The working place of one event."""
+    """The working place of one event. `capital_before` is K's raw capital before it, `moves` what it did to that.
+
+    `traded` names the positions whose fills changed, and says whether that was more than a new one; `tellings` is what
+    is to be told of trades.
+    """
 
     state: State
     event: Event
@@ -43,6 +49,11 @@ class Turn:
     decisions: list[Decision] = field(default_factory=list)
     archived: list[tuple[str, bytes]] = field(default_factory=list)
     gaps: dict[str, Gap] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    unpublished: list[Divergence] = field(default_factory=list)
+    capital_before: Decimal = ZERO
+    traded: dict[str, bool] = field(default_factory=dict)
+    tellings: list[Tale] = field(default_factory=list)
     changed: bool = False
 
     @property

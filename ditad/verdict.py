@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
-from ditad import reconcile
+from ditad import opinions, reconcile
 from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
 from ditad.divergences import ASKED, follow_divergences, follow_inquiries, key_of
 from ditad.events import PositionSide
@@ -45,12 +45,13 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the comparison said: the result, its findings, and whether K's wallet agrees with E's."""
+    """What the comparison said: the result, its findings, whether K's wallet agrees with E's, and who stands alone."""
 
     result: ReconcileResult
     findings: tuple[Finding, ...]
     wallet: Standing
     settled: bool
+    alone: tuple[opinions.Alone, ...] = ()
 
 
 EQUAL = Balance(standing=Standing.SETTLED, delta=ZERO, residual=ZERO, deadline_us=None)
@@ -77,22 +78,34 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     if state.profit_off_us is not None:
         deadlines.append(state.profit_off_us + turn.settings.settle_window_us)
     otherwise = _of_quantities(quantities)
-    findings += _notional(turn, memory, quantities, otherwise)
+    waiting = [one for one in quantities if one.klass is DivergenceClass.UNSETTLED]
+    if otherwise[1] is DivergenceClass.UNSETTLED:
+        waiting = []  # nothing but these differs: then they are what all positions together say
+    findings += _notional(turn, memory, [one for one in quantities if one not in waiting], otherwise)
     if state.margin is not None:
         finding = _margin_finding(state, turn)
         if finding is not None:
             findings.append(finding)
     if state.stated.positions_us is not None or state.stated.positions:
-        findings.append(_open_count(turn, memory, totals, otherwise))
+        findings.append(_open_count(turn, memory, totals, waiting, otherwise))
     findings.extend(_contradictions(turn, wallet.standing))
+    opinion = opinions.compare(turn, quantities, findings[0] if wallet.standing is not Standing.SILENT else None)
+    findings += opinion.findings
+    deadlines += opinion.deadlines
     doubts_of_facts = _doubts_of_facts(state, totals)
     unsaid = [finding for finding in findings if finding.klass is not None]
     follow_inquiries(turn, unsaid)
-    follow_divergences(turn, unsaid)
+    follow_divergences(turn, findings)
     state.deadline_us = min((deadline for deadline in deadlines if deadline > now), default=None)
     result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), [*doubts_of_facts, *_doubts(state)])
     settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts
-    return Verdict(result=result, findings=tuple(findings), wallet=wallet.standing, settled=settled)
+    return Verdict(
+        result=result,
+        findings=tuple(findings),
+        wallet=wallet.standing,
+        settled=settled,
+        alone=opinion.alone,
+    )
 
 
 def _quantities(turn: Turn, memory: Memory) -> tuple[list[Finding], list[Balance]]:
@@ -125,10 +138,12 @@ def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStat
     """Say what a difference amounts to: waiting, being asked about, unanswered, or confirmed."""
     if standing in {Standing.UNSETTLED, Standing.SETTLED}:
         return ReconcileStatus.WARN, DivergenceClass.UNSETTLED
-    if turn.state.incomplete or (turn.state.unknown and name == reconcile.R1_FIELD):
+    inquiry, known = turn.state.inquiries.get(name), turn.state.divergences.get(name)
+    confirmed = inquiry is not None and inquiry.confirmed
+    proven = confirmed and known is not None and known.state == "confirmed"  # what came up since does not take it back
+    if not proven and (turn.state.incomplete or (turn.state.unknown and name == reconcile.R1_FIELD)):
         return ReconcileStatus.UNKNOWN, DivergenceClass.AMOUNT_UNKNOWN
-    inquiry = turn.state.inquiries.get(name)
-    if inquiry is not None and inquiry.confirmed:
+    if confirmed:
         return ReconcileStatus.ERROR, DivergenceClass.MISMATCH
     if inquiry is not None and inquiry.failed:
         return ReconcileStatus.UNKNOWN, DivergenceClass.QUESTION_FAILED
@@ -234,6 +249,8 @@ def _await_fills(turn: Turn, finding: Finding, stands: list[Balance], findings: 
     known = state.divergences.get(finding.field)
     if known is not None and known.state == "confirmed":
         return finding
+    if known is None and (state.unknown or state.incomplete):  # an entry or a profit may be one of those not told yet
+        return replace(finding, status=ReconcileStatus.UNKNOWN, klass=DivergenceClass.AMOUNT_UNKNOWN)
     waits = now < state.profit_off_us + turn.settings.settle_window_us
     if waits and any(stand.standing is Standing.UNSETTLED for stand in stands):
         return replace(finding, status=ReconcileStatus.WARN, klass=DivergenceClass.UNSETTLED)
@@ -329,19 +346,27 @@ def _margin_finding(state: State, turn: Turn) -> Finding | None:
 
 
 def _open_count(
-    turn: Turn, memory: Memory, totals: Totals, otherwise: tuple[ReconcileStatus, DivergenceClass]
+    turn: Turn,
+    memory: Memory,
+    totals: Totals,
+    waiting: list[Finding],
+    otherwise: tuple[ReconcileStatus, DivergenceClass],
 ) -> Finding:
-    stated = sum([1 for position in turn.state.stated.positions.values() if position.quantity])
-    make = partial(reconcile.open_positions, k=totals.open, e=stated, otherwise=otherwise)
-    found: Finding = memory.findings.of("R6", (totals.open, stated, *otherwise), make)
+    """R6, but for positions that only wait for their twin beside others that truly differ."""
+    ours = totals.open - sum([1 for finding in waiting if finding.k])
+    theirs = sum([1 for position in turn.state.stated.positions.values() if position.quantity])
+    theirs -= sum([1 for finding in waiting if finding.e])
+    make = partial(reconcile.open_positions, k=ours, e=theirs, otherwise=otherwise)
+    found: Finding = memory.findings.of("R6", (ours, theirs, *otherwise), make)
     return found
 
 
 def _contradictions(turn: Turn, wallet: Standing) -> list[Finding]:
-    """FILL and FUNDING: what was told twice and differently; the latter is over once the wallet agrees with K."""
+    """FILL, FUNDING, INCOME: what was told twice and differently; FUNDING is over once the wallet agrees with K."""
     state = turn.state
     findings = [_told_twice("FILL", f"fill:{order_id}", ZERO) for order_id in state.contradicted]
     findings.extend(_told_twice("FUNDING", name, difference) for name, difference in state.funding_differences.items())
+    findings.extend(_told_twice("INCOME", name, difference) for name, difference in state.income_differences.items())
     if wallet is Standing.SETTLED:
         state.funding_differences.clear()
     if state.derived:  # what statements alone tell is no fact of the exchange's: never OK

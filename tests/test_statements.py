@@ -365,13 +365,28 @@ def test_the_leverage_of_a_one_way_short_is_the_shorts() -> None:
 # ---- the basis of margin ----------------------------------------------------------------------------------------------
 
 
+def reported(story: Story, *used: str) -> None:
+    """Tell rounds in which the margin in use reads like this."""
+    for figure in used:
+        story.balance("1000", used=figure)
+        story.positions(row(mark="110", leverage="5"))
+
+
 @pytest.mark.parametrize(("used", "basis"), [("20", "entry"), ("22", "mark"), ("21", None)])
-def test_the_basis_of_margin_is_decided_by_the_report_that_fits_one_alone(used: str, basis: str | None) -> None:
-    """A LONG of 1 at entry 100 and mark 110, leverage 5: 20 or 22; 21 fits neither and decides nothing."""
+def test_the_basis_of_margin_is_decided_by_reports_that_fit_one_alone(used: str, basis: str | None) -> None:
+    """A LONG of 1 at entry 100 and mark 110, leverage 5: 20 or 22; 21 fits neither. Each counts when the next comes."""
     story = holding(mark="110", leverage="5")
-    story.balance("1000", used=used)
-    story.positions(row(mark="110", leverage="5"))
+    reported(story, used, used, used)
+    assert {} == at(story.snap, "coverage.decisions")
+    reported(story, used)
     assert basis == at(story.snap, "coverage.decisions").get("margin_basis")
+
+
+def test_reports_that_fit_different_bases_decide_nothing() -> None:
+    """Right after a fill the mark may be the entry: one such report is no proof."""
+    story = holding(mark="110", leverage="5")
+    reported(story, "20", "22", "22", "22", "22", "22")
+    assert {} == at(story.snap, "coverage.decisions")
 
 
 def test_the_basis_of_margin_is_not_decided_without_a_mark() -> None:
@@ -384,6 +399,7 @@ def test_the_basis_of_margin_is_not_decided_without_a_mark() -> None:
 def test_margin_is_compared_on_the_decided_basis_alone() -> None:
     """Once the mark is known to be the basis a margin at the entry is off by `LEVERAGE_ROUNDING`."""
     story = holding(mark="110", leverage="5")
+    reported(story, "22", "22", "22")
     story.balance("1000", used="22")
     story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D("110.1"), event_ms=story.ms),)))
     story.balance("1000", used="20")
@@ -393,7 +409,7 @@ def test_margin_is_compared_on_the_decided_basis_alone() -> None:
 def test_margin_is_compared_at_the_entry_where_that_is_the_basis() -> None:
     """And the other way round."""
     story = holding(mark="110", leverage="5")
-    story.balance("1000", used="20")
+    reported(story, "20", "20", "20", "20")
     story.balance("1000", used="22")
     assert ["LEVERAGE_ROUNDING|used_margin"] == explained(story)
 

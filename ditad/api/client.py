@@ -80,6 +80,17 @@ class ApiClient:
         """Get one answer that is a JSON object; raises as `ask` does."""
         return object_of(await self.ask(path, **params))
 
+    async def send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for a change, with a JSON object; gives the answer, raises as `ask` does."""
+        try:
+            async with self._open.request(method, path, data=orjson.dumps(body)) as response:
+                answer = await response.read()
+        except LOST as exc:
+            raise self.unreachable(exc) from exc
+        if response.status != 200:
+            raise AnsweredError(response.status, object_of(answer))
+        return object_of(answer)
+
     def unreachable(self, exc: BaseException) -> DitadError:
         """Say that nobody answers, and what to do."""
         if isinstance(exc, DaemonUnreachableError):

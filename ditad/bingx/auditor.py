@@ -19,7 +19,7 @@ import structlog
 
 from ditad.bingx import wire
 from ditad.bingx.answer import is_refused
-from ditad.bingx.audit import STATEMENTS, Ask, Round, Schedule
+from ditad.bingx.audit import FACTS, STATEMENTS, Ask, Round, Schedule
 from ditad.bingx.options import FeedOptions
 from ditad.bingx.questions import Asker
 from ditad.bingx.rest import Rest
@@ -92,7 +92,7 @@ class Auditor:
         for ask in planned.asks:
             if not self._is_wanted(ask):
                 continue
-            before_us = self._clock.now_us()
+            before_us = asked_us if ask.question in FACTS else self._clock.now_us()
             if await self._ask_one(ask, progress):
                 progress.answered.append(ask.question)
             self._settle(ask, before_us, progress)

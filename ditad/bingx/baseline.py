@@ -1,4 +1,4 @@
-"""The standing a ledger starts from: an account that reads the same twice with nothing heard between.
+"""The standing a ledger starts from, or starts anew from: an account that reads the same twice with nothing heard between.
 
 What enters: an `Asker`, a count of what the stream says meanwhile. What leaves: `BaselineTaken`.
 What holds: the two readings agree on wallet, positions and executed quantities, and no account or order push and no
@@ -12,7 +12,7 @@ import asyncio
 import random as randomness
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import structlog
@@ -49,6 +49,20 @@ class Reading:
         return (self.wallet, held, executed)
 
 
+@dataclass(slots=True, kw_only=True)
+class Adoption:
+    """A new baseline that somebody wants, and waits for: `done` is cancelled when they no longer do.
+
+    `taking`: it is being journaled, and can be withdrawn no more. `reason` is what was last in the way.
+    """
+
+    uid: int
+    why: str
+    done: asyncio.Future[BaselineTaken]
+    taking: bool = False
+    reason: str = "the questions of the round before it are not answered yet"
+
+
 def _covered(orders: Iterable[OrderRow]) -> tuple[CoveredOrder, ...]:
     """List each order once, with what was executed of it; one that only left the list of open orders stays itself."""
     listed = {row.order_id: row for row in orders}
@@ -59,7 +73,7 @@ def _covered(orders: Iterable[OrderRow]) -> tuple[CoveredOrder, ...]:
 
 
 class Baseline:
-    """Takes an account's first baseline.
+    """Takes an account's first baseline, and those that somebody adopts later.
 
     `disturbances` counts pushes and changes of the stream; it is `None` while no stream lives.
     """
@@ -111,6 +125,31 @@ class Baseline:
                 told_s = self._clock.mono_s()
                 await self._say(reason)
             await asyncio.sleep(self._pause_s(failures, least_s))
+
+    async def adopt(self, adoption: Adoption) -> None:
+        """Take a new baseline on somebody's word and deliver it, as long as somebody waits for it.
+
+        Raises `VenueFatalError` where only a person can help; what else is in the way is noted in the adoption.
+        """
+        failures = 0
+        while not adoption.done.done():
+            least_s = 0.0
+            try:
+                taken = await self._read_twice()
+                if taken is not None and not adoption.done.done():
+                    adoption.taking = True
+                    adopted = replace(taken, adopted_by=adoption.uid, why=adoption.why)
+                    await self._sink.deliver(adopted, at_us=self._clock.now_us())
+                    if not adoption.done.done():
+                        adoption.done.set_result(adopted)
+                    return
+                adoption.reason, failures = "the account did not stand still between two readings", 0
+            except VenueFatalError:
+                raise
+            except (VenueError, Refusal) as error:
+                adoption.reason, failures = str(error), failures + 1
+                least_s = error.retry_after_s if isinstance(error, VenueError) else 0.0
+            await asyncio.wait({adoption.done}, timeout=self._pause_s(failures, least_s))
 
     def _pause_s(self, failures: int, least_s: float) -> float:
         backoff_s = min(AGAIN_S_MAX, STILL_S * 2.0 ** min(failures, 16))

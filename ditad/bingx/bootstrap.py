@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import structlog
+
 from ditad.bingx import conditions
 from ditad.bingx.answer import is_refused
+from ditad.bingx.conditions import KeyRights
 from ditad.bingx.options import FeedOptions
 from ditad.bingx.questions import Asker
 from ditad.bingx.rest import Answer, Rest
@@ -19,13 +22,17 @@ from ditad.errors import Refusal, VenueError, VenueFatalError, VenueUnavailableE
 from ditad.events import Contract, LeveragePush, PositionRow, Terms
 
 LEVERAGE_SYMBOLS_MAX = 20
+READ_ONLY_KEY = "ditad only reads: give it an API key of its own that may read and nothing else"
 Given = TypeVar("Given")
 
 
 class Bootstrap:
     """Asks the questions of a start."""
 
-    def __init__(self, *, rest: Rest, asker: Asker, options: FeedOptions) -> None:
+    def __init__(
+        self, *, rest: Rest, asker: Asker, options: FeedOptions, log: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        self._log = log
         self._rest = rest
         self._asker = asker
         self._options = options
@@ -63,15 +70,22 @@ class Bootstrap:
         return report.rows
 
     async def check_permissions(self) -> None:
-        """Refuse a key that may withdraw, unless the settings allow it; an unknown answer is noted."""
-        withdraw = await self._ask("key permissions", "/v1/account/apiPermissions", conditions.may_withdraw, None)
-        if withdraw is None:
+        """Say what the key may do, and warn of what reading does not need; an unknown answer is noted.
+
+        A key that may withdraw is refused, unless the settings allow it.
+        """
+        unknown = KeyRights(may=(), withdraw=None)
+        rights = await self._ask("key permissions", "/v1/account/apiPermissions", conditions.key_rights, unknown)
+        self._log.info("key.permissions", may=list(rights.may) if rights.may else None)
+        if rights.withdraw is None:
             self._note("key permissions: whether this API key may withdraw is not known")
-        elif withdraw and not self._options.allow_withdraw_permission:
+        elif rights.withdraw and not self._options.allow_withdraw_permission:
             raise VenueFatalError(
                 "this API key may withdraw: use a key without that permission, or set allow_withdraw_permission = true "
                 "under [account.key]."
             )
+        if rights.beyond_reading:
+            self._log.warning("key.may_do_more", may=list(rights.beyond_reading), what_to_do=READ_ONLY_KEY)
 
     async def check_asset_mode(self) -> None:
         """Refuse multi-asset margin mode, which cannot be reconciled on one asset."""

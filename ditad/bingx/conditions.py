@@ -6,6 +6,7 @@ What holds: a shape that is not known raises `Refusal`, and the caller says what
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from ditad.bingx.fields import ms_of, object_of, optional_switch, text_of
@@ -15,6 +16,26 @@ from ditad.events import Contract, LeveragePush
 
 PRECISION_MAX = 18
 PERMISSIONS_WITHDRAW = frozenset({5, "5"})
+READING = "read"
+PERMISSION_WORDS = {
+    "1": "trade spot",
+    "2": READING,
+    "3": "trade perpetual futures",
+    "4": "transfer between accounts",
+    "5": "withdraw",
+    "7": "transfer between sub-accounts",
+}
+"""The exchange's own list of the numbers (DOC, key management of sub-accounts)."""
+SWITCH_PREFIXES = ("enable", "permits")
+SWITCH_WORDS = {
+    "enableReading": READING,
+    "enableFutures": "trade perpetual futures",
+    "enableSpotAndMarginTrading": "trade spot",
+    "enableWithdrawals": "withdraw",
+    "enableInternalTransfer": "transfer between sub-accounts",
+    "permitsUniversalTransfer": "transfer between accounts",
+}
+RIGHTS_MAX = 32
 
 
 def hedge_mode(data: object) -> bool:
@@ -88,6 +109,34 @@ def may_withdraw(data: object) -> bool | None:
             permission in PERMISSIONS_WITHDRAW for permission in permissions if isinstance(permission, str | int)
         )
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRights:
+    """What a key may do, in words; `withdraw` is `None` where the exchange does not tell."""
+
+    may: tuple[str, ...]
+    withdraw: bool | None
+
+    @property
+    def beyond_reading(self) -> tuple[str, ...]:
+        """Give what it may do and we have no use for."""
+        return tuple(word for word in self.may if word != READING)
+
+
+def key_rights(data: object) -> KeyRights:
+    """Say what the key may do, as far as the answer has one of the shapes seen; nothing is known of an empty one."""
+    may: list[str] = []
+    if isinstance(data, dict):
+        permissions = data.get("permissions")
+        if isinstance(permissions, list):
+            texts = sorted({str(one)[:8] for one in permissions[:RIGHTS_MAX] if isinstance(one, str | int)})
+            may += [PERMISSION_WORDS.get(text, f"permission {text}") for text in texts]
+        switches = sorted(name for name in data if isinstance(name, str) and name.startswith(SWITCH_PREFIXES))
+        may += [
+            SWITCH_WORDS.get(name, name[:64]) for name in switches[:RIGHTS_MAX] if optional_switch(data[name]) is True
+        ]
+    return KeyRights(may=tuple(dict.fromkeys(may)), withdraw=may_withdraw(data))
 
 
 def server_ms(data: object) -> int:

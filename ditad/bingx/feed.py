@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import random as randomness
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from ditad.bingx import intake, turns
+from ditad.bingx import intake, turns, wire
 from ditad.bingx.audit import Schedule
 from ditad.bingx.auditor import Auditor
-from ditad.bingx.baseline import Baseline
+from ditad.bingx.baseline import Adoption, Baseline
 from ditad.bingx.bootstrap import Bootstrap
 from ditad.bingx.market import MarketStream
-from ditad.bingx.network import Network
+from ditad.bingx.network import Confined, Network
 from ditad.bingx.normalize import ConfigFilter
 from ditad.bingx.options import LIVE, VST, Credentials, FeedOptions, Hosts
 from ditad.bingx.questions import Asker
@@ -35,6 +36,7 @@ from ditad.clock import US_PER_S, Clock
 from ditad.errors import Refusal, VenueError, VenueFatalError
 from ditad.events import (
     AccountPush,
+    BaselineTaken,
     Body,
     Marks,
     OrderPush,
@@ -50,6 +52,8 @@ CLOCK_EVERY_S = 900.0
 MODES_EVERY_S = 3600.0
 AGAIN_S_MIN = 0.5
 AGAIN_S_MAX = 30.0
+ADOPT_S_MAX = 20.0
+"""How long an adoption waits for the account to stand still; less than whoever asked for it waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,11 @@ class Feed:
         clock: Clock,
         random: randomness.Random,
         log: structlog.typing.FilteringBoundLogger,
+        conceal: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`conceal` is told every listen key, for whoever keeps them out of the log."""
+        rest_urls = [url for url in (hosts.rest_url, hosts.rest_fallback_url) if url is not None]
+        network = Confined(network, rest_urls=rest_urls, ws_url=hosts.ws_url)
         self._log = log.bind(account=account)
         self._options = options
         self._sink = sink
@@ -106,6 +114,7 @@ class Feed:
             credentials=credentials,
             requests_per_s=options.requests_per_s,
             answer_s=options.request_timeout_s,
+            conceal=conceal,
             network=network,
             clock=clock,
             random=random,
@@ -114,7 +123,8 @@ class Feed:
         self._asker = Asker(
             rest=self._rest, options=options, touched=lambda: (self._wallet_touched, self._positions_touched)
         )
-        self._bootstrap = Bootstrap(rest=self._rest, asker=self._asker, options=options)
+        self._bootstrap = Bootstrap(rest=self._rest, asker=self._asker, options=options, log=self._log)
+        self._adoption: Adoption | None = None
         self._baseline = Baseline(
             asker=self._asker,
             options=options,
@@ -187,6 +197,26 @@ class Feed:
         self._schedule.demand("requested")
         self._wake.set()
 
+    async def adopt(self, uid: int, why: str) -> BaselineTaken:
+        """Take a new baseline, between two rounds of questions; gives it once it is durable and folded.
+
+        Raises `VenueError` where that cannot be done now; whoever stops waiting has withdrawn it.
+        """
+        if not self._sink.has_baseline():
+            raise VenueError("there is no baseline yet: nothing can be adopted before the first one")
+        if self._adoption is not None:
+            raise VenueError("somebody else is adopting a baseline at this moment")
+        adoption = self._adoption = Adoption(uid=uid, why=why, done=asyncio.get_running_loop().create_future())
+        self._wake.set()
+        try:
+            await asyncio.wait({adoption.done}, timeout=ADOPT_S_MAX)
+            if not adoption.done.done() and not adoption.taking:
+                raise VenueError(f"nothing was adopted within {ADOPT_S_MAX:g} s: {adoption.reason}; try again later")
+            return await adoption.done
+        finally:
+            adoption.done.cancel()
+            self._adoption = None
+
     @property
     def stats(self) -> FeedStats:
         """Give the figures of this moment."""
@@ -244,6 +274,7 @@ class Feed:
         self._schedule.demand("start")
         while True:
             self._wake.clear()
+            await self._take_adopted()
             await self._check_slowly()
             if self._watch.suspects(self._clock.mono_s()):
                 self._log.warning("stream.suspected")
@@ -253,6 +284,19 @@ class Feed:
                 await self._auditor.ask(planned)
             else:
                 await self._await_next()
+
+    async def _take_adopted(self) -> None:
+        """Take the baseline that somebody wants adopted, and tell whoever waits what came of it."""
+        adoption = self._adoption
+        if adoption is None:
+            return
+        try:
+            await self._baseline.adopt(adoption)
+        except VenueFatalError as error:
+            if not adoption.done.done():
+                adoption.done.set_exception(error)
+            raise
+        self._schedule.demand("adopted")
 
     async def _await_next(self) -> None:
         due_us = self._schedule.next_due_us(self._sink.needs())
@@ -299,7 +343,9 @@ class Feed:
         heard = intake.read_private(data, self._config, self._options.frame_bytes_max)
         if heard.counted is not None:
             self._sink.counted(heard.counted)
-        raw = Raw(source="private", at_us=at_us, data=data.encode() if isinstance(data, str) else data)
+        received = data.encode() if isinstance(data, str) else data
+        kept = wire.without_keys(received, self._options.frame_bytes_max) if heard.names_key else received
+        raw = Raw(source="private", at_us=at_us, data=kept)
         for place, body in enumerate(heard.bodies):
             self._note(body)
             await self._sink.submit(body, at_us=at_us, raw=raw if place == 0 else None)

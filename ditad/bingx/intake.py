@@ -7,7 +7,7 @@ private socket a frame that cannot be read at all may have held money, on the ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ditad.bingx import normalize, push, wire
 from ditad.bingx.fields import described
@@ -19,13 +19,17 @@ REASON_LENGTH_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """A frame, understood. `expired_key` is the key that ended: ``""`` where the frame does not name it."""
+    """A frame, understood. `expired_key` is the key that ended: ``""`` where the frame does not name it.
+
+    `names_key`: a listen key may stand in it, which `wire.without_keys` takes out before it is kept.
+    """
 
     bodies: tuple[OrderPush | AccountPush | LeveragePush | PushRejected, ...] = ()
     marks: tuple[Mark, ...] = ()
     counted: str | None = None
     pong: str | None = None
     expired_key: str | None = None
+    names_key: bool = False
 
 
 def rejected(source: str, refusal: Refusal, data: bytes | str, size_max: int) -> PushRejected:
@@ -41,9 +45,11 @@ def rejected(source: str, refusal: Refusal, data: bytes | str, size_max: int) ->
 def read_private(data: bytes | str, config: normalize.ConfigFilter, size_max: int) -> Intake:
     """Understand a frame of the private socket."""
     try:
-        return _private_frame(wire.decode(data, size_max), config)
+        frame = wire.decode(data, size_max)
+        heard = _private_frame(frame, config)
     except Refusal as refusal:
-        return Intake(bodies=(rejected("private", refusal, data, size_max),))
+        return Intake(bodies=(rejected("private", refusal, data, size_max),), names_key=True)
+    return replace(heard, names_key=True) if isinstance(frame, wire.Frame) and frame.names_key else heard
 
 
 def read_market(data: bytes | str, size_max: int) -> Intake:

@@ -3,13 +3,14 @@
 What enters: URLs and headers. What leaves: what came back, or the errors of the network.
 What holds: verified TLS, no redirects, no proxy, no cookies, no websocket pings, every answer and frame bounded; the
 libraries' own logs, which would show URLs and with them listen keys, are silent. Whoever simulates an exchange hands
-in roads of their own.
+in roads of their own; whosever they are, an account's lead to its configured hosts alone, and there to nothing but the
+readings of `calls`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,6 +21,7 @@ import yarl
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from ditad.bingx.calls import CALLS
 from ditad.errors import VenueError
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
@@ -27,7 +29,9 @@ CHUNK_BYTES = 64 * 1024
 CONNECT_S_MAX = 5.0
 CONNECTIONS_MAX = 4
 OPEN_S_MAX = 10.0
-CLOSE_S_MAX = 2.0
+CLOSE_S_MAX = 1.0
+"""An exchange that hangs is not waited for longer when we stop."""
+
 
 # The library's own log would show the URL of the handshake, and with it the listen key.
 QUIET = logging.getLogger("ditad.bingx.quiet")
@@ -101,6 +105,51 @@ class Internet:
             user_agent_header="ditad",
             logger=QUIET,
         )
+
+
+class Confined:
+    """Roads to the hosts of one account and nowhere else, whoever made them."""
+
+    def __init__(self, network: Network, *, rest_urls: Iterable[str], ws_url: str) -> None:
+        """Lead to these addresses; REST ones have the paths of `calls` below them, the websocket's is taken whole."""
+        self._network = network
+        self._bases = tuple(yarl.URL(url) for url in rest_urls)
+        self._ws_url = ws_url
+
+    def http(self, answer_s: float) -> Http:
+        """Prepare a pool of connections."""
+        return ConfinedHttp(self._network.http(answer_s), self._bases)
+
+    def dial(self, url: str, frame_bytes_max: int) -> AbstractAsyncContextManager[Connection]:
+        """Prepare a connection."""
+        if url.partition("?")[0] != self._ws_url:
+            raise AssertionError("no stream but the configured one is ever opened")
+        return self._network.dial(url, frame_bytes_max)
+
+
+class ConfinedHttp:
+    """Requests that are in `calls`, to configured hosts."""
+
+    def __init__(self, http: Http, bases: tuple[yarl.URL, ...]) -> None:
+        self._http = http
+        self._allowed = frozenset(
+            (method, base.origin(), base.path.rstrip("/") + path) for base in bases for method, path in CALLS
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def request(self, method: str, url: yarl.URL, headers: Mapping[str, str]) -> Received:
+        """Send one request, if it is one of those that this program makes."""
+        if (method, url.origin(), url.raw_path) not in self._allowed:
+            raise AssertionError(f"{method} {url.raw_path} is no call that is ever made of {url.host}")
+        return await self._http.request(method, url, headers)
 
 
 class NoRedirect(connect):

@@ -36,6 +36,9 @@ WAIT_S_MIN = 0.25
 WAIT_S_MAX = 8.0
 HELD_S_MAX = 15.0
 """A question that would have to wait longer for the budget fails at once instead; it is asked again later."""
+VEIL = b"***"
+VEILED_LENGTH_MIN = 8
+"""No key is shorter (`config_secrets` refuses it), and a few letters would be found in any answer."""
 Given = TypeVar("Given")
 KEY_PATH = "/openApi/user/auth/userDataStream"
 TIME_PATH = "/openApi/swap/v2/server/time"
@@ -70,8 +73,13 @@ class Rest:
         log: structlog.typing.FilteringBoundLogger,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         answer_s: float = ANSWER_S_MAX,
+        conceal: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`conceal` is told every listen key, for whoever keeps them out of the log."""
         self._sleep = sleep
+        self._conceal = conceal
+        secrets = (credentials.api_key, credentials.api_secret)
+        self._secrets = tuple(text.encode() for text in secrets if len(text) >= VEILED_LENGTH_MIN)
         self._hosts = hosts
         self._credentials = credentials
         self._clock = clock
@@ -125,7 +133,9 @@ class Rest:
 
     async def issue_key(self) -> str:
         """Get a listen key, once: the session decides about asking again."""
-        return answer.listen_key_of(await self._key_call("POST", {}))
+        key = answer.listen_key_of(await self._key_call("POST", {}))
+        self._conceal(key)
+        return key
 
     async def renew_key(self, key: str) -> None:
         """Prolong a listen key, once; raises `KeyUnknownError` where the exchange does not know it."""
@@ -235,6 +245,8 @@ class Rest:
             text = inflate(received.body, ANSWER_BYTES_MAX)
         except Refusal as refusal:
             raise VenueError(f"an answer that cannot be read: {refusal.reason}", retryable=True) from refusal
+        for secret in self._secrets:  # some answers repeat the key, and answers are kept
+            text = text.replace(secret, VEIL)
         return Answered(status=received.status, body=text, at_ms=at_ms)
 
     def _heed(self, answered: Answered) -> None:

@@ -24,7 +24,9 @@ GZIP_WBITS = 31
 EXCERPT_LENGTH_MAX = 256
 INT_DIGITS_MAX = 40
 PONG_VALUE_LENGTH_MAX = 128
+KEY_NAME = b"listenKey"
 _SECRET = re.compile(r"[0-9A-Za-z]{48,}")
+_KEY = re.compile(rb'("listenKey"\s*:\s*")[^"]*')
 
 
 class NumberText(str):
@@ -50,10 +52,11 @@ class Ping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A frame's object and what its shape says it is."""
+    """A frame's object and what its shape says it is; `names_key` where a listen key may stand in it."""
 
     kind: FrameKind
     body: dict[str, Any]
+    names_key: bool = False
 
 
 def inflate(data: bytes | str, size_max: int) -> bytes:
@@ -112,7 +115,7 @@ def decode(data: bytes | str, size_max: int) -> Ping | Frame:
     if "ping" in body:
         return Ping(pong=_json_pong(body))
     if "e" in body and "dataType" not in body:
-        return Frame(kind=FrameKind.PRIVATE, body=body)
+        return Frame(kind=FrameKind.PRIVATE, body=body, names_key=KEY_NAME in text)
     if body.get("dataType") and body.get("data") is not None:
         return Frame(kind=FrameKind.MARKET, body=body)
     if "id" in body and "code" in body:
@@ -128,6 +131,15 @@ def excerpt(data: bytes | str, size_max: int) -> str:
         head = data[:32] if isinstance(data, bytes) else b""
         return f"{len(data)} bytes, {head.hex()}…"
     return veiled(text[: 16 * EXCERPT_LENGTH_MAX])[:EXCERPT_LENGTH_MAX]
+
+
+def without_keys(data: bytes, size_max: int) -> bytes:
+    """Give a frame as it may be kept: as received, but plain and without its listen key where it names one."""
+    try:
+        text = inflate(data, size_max)
+    except Refusal:
+        return data  # damaged: nobody can read a key in it
+    return _KEY.sub(rb"\1***", text) if KEY_NAME in text else data
 
 
 def veiled(text: str) -> str:

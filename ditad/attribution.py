@@ -1,0 +1,320 @@
+"""Why the ledgers differ: a bounded search over named candidates for the one, or the few, that make the difference.
+
+What enters: a divergence and the fold's state. What leaves: `Attribution`s, or one that says what was tried. What
+holds: a difference counts as explained only by amounts that add up to it exactly, or within what rounded sources leave
+open; nothing here changes a ledger, and nothing that is not known is assumed to be 0. (account.md §6)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from ditad.candidates import (
+    OF_KIND,
+    STEP,
+    Candidate,
+    alone,
+    baseline,
+    contradicted,
+    forced,
+    moved_alone,
+    rounded,
+    rows_not_counted,
+    uncovered,
+    untold_fees,
+    untold_funding,
+    waiting,
+    witnessed,
+)
+from ditad.causes import Attribution, Cause
+from ditad.events import PositionSide
+from ditad.incomes import told_before
+from ditad.money import DERIVED, ZERO, add, mul, plain, ratio, sub
+from ditad.reconcile import DivergenceClass
+from ditad.state import Divergence, State, StatedPosition
+from ditad.statements import leverage_of, mark_of, marks_of
+
+CANDIDATES_MAX = 24
+"""Candidates that are put together; the nearest in time first."""
+
+TOGETHER_MAX = 3
+"""A difference is looked for as the sum of so many causes at most: more would be chance."""
+
+FAR = Decimal("0.5")
+"""A close further from the entry than this share of it is not believed to be what moved the wallet."""
+
+TOO_YOUNG = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
+"""Classes of a difference of which not everything has been asked: absence proves nothing yet."""
+
+
+def attribute(state: State, known: Divergence) -> list[Attribution]:
+    """Explain a divergence as it stands."""
+    match known.rule:
+        case "R1":
+            return _wallet(state, known)
+        case "R2":
+            return _searched(known, known.delta, [*contradicted(state, profit_only=True), *rounded(state)])
+        case "R3":
+            return _quantity(state, known)
+        case "R4" if known.klass == DivergenceClass.MARK_PRICE_STALENESS:
+            return _mark_age(state, known)
+        case "R5":
+            return _margin(state, known)
+        case "FILL":
+            return _told_differently(state, known)
+        case "FUNDING":
+            return _funding(state, known)
+        case "B":
+            return _bots_own(known)
+        case "INCOME":
+            return _income(state, known)
+        case _:
+            return _as_positions(state, known)
+
+
+def _is_asked(known: Divergence) -> bool:
+    """Say whether everything has been asked since a difference arose: only then does absence prove anything."""
+    return known.klass not in TOO_YOUNG
+
+
+# ---- the search -----------------------------------------------------------------------------------------------------
+
+
+def _searched(
+    known: Divergence, delta: Decimal, candidates: Iterable[Candidate], tried: Sequence[str] = ()
+) -> list[Attribution]:
+    """Find the fewest candidates that add up to the difference; what is exact goes before what is nearly so."""
+    looked = [candidate for candidate in candidates if candidate.amount or candidate.slack][:CANDIDATES_MAX]
+    wanted, amounts = _steps(delta), [_steps(candidate.amount) for candidate in looked]
+    slacks = [_steps(candidate.slack) + 1 for candidate in looked]
+    for exactly in (True, False):
+        for size in range(1, TOGETHER_MAX + 1):
+            for places in itertools.combinations(range(len(looked)), size):
+                off = abs(sum([amounts[place] for place in places]) - wanted)
+                if off <= (1 if exactly else sum([slacks[place] for place in places])):
+                    chosen = [looked[place] for place in places]
+                    return [_attribution(candidate, exact=exactly and not candidate.slack) for candidate in chosen]
+    causes = [f"{candidate.cause.value} {plain(candidate.amount)} ({candidate.ids[0]})" for candidate in looked]
+    return [Attribution(cause=Cause.UNEXPLAINED, amount=known.delta, tried=(*causes, *tried) or ("nothing is open",))]
+
+
+def _steps(amount: Decimal) -> int:
+    """Count an amount in the exchange's smallest steps: thousands of sums are tried."""
+    return int(DERIVED.divide(amount, STEP).to_integral_value())
+
+
+def _attribution(candidate: Candidate, *, exact: bool) -> Attribution:
+    return Attribution(
+        cause=candidate.cause,
+        ids=candidate.ids,
+        amount=candidate.amount,
+        exact=exact,
+        evidence=candidate.evidence,
+    )
+
+
+# ---- R1: the wallet -------------------------------------------------------------------------------------------------
+
+
+def _wallet(state: State, known: Divergence) -> list[Attribution]:
+    candidates = [
+        *baseline(state),
+        *moved_alone(state, asked=_is_asked(known)),
+        *contradicted(state),
+        *forced(state),
+        *witnessed(state),
+        *rows_not_counted(state),
+        *untold_funding(state),
+        *untold_fees(state),
+    ]
+    found = _searched(known, known.delta, candidates, waiting(state))
+    if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
+        return found
+    return _of_untold_closes(state, known) or found
+
+
+def _of_untold_closes(state: State, known: Divergence) -> list[Attribution]:
+    """Read a wallet's difference as the profit of positions that are gone untold, where that is a price to believe."""
+    gone = [
+        other
+        for other in state.divergences.values()
+        if any(found.cause is Cause.UNTOLD_CLOSE for found in other.attribution)
+    ]
+    if len(gone) != 1 or gone[0].symbol is None or gone[0].side is None:
+        return []
+    run = state.positions[_held_key(state, gone[0].symbol, gone[0].side)].run
+    entry = run.entry_price
+    if entry is None:
+        return []
+    long = gone[0].side == PositionSide.LONG
+    lost = ratio(abs(gone[0].delta), Decimal(1))
+    price = add(entry, ratio(-known.delta if long else known.delta, lost))
+    if abs(sub(price, entry)) > mul(entry, FAR):
+        return []
+    return [
+        Attribution(
+            cause=Cause.UNTOLD_CLOSE,
+            ids=(f"position:{gone[0].symbol}:{gone[0].side}",),
+            amount=known.delta,
+            evidence=f"as if {plain(lost)} had been closed at about {plain(price)}, fees included; nobody tells it",
+        )
+    ]
+
+
+# ---- R3: quantities -------------------------------------------------------------------------------------------------
+
+
+def _quantity(state: State, known: Divergence) -> list[Attribution]:
+    assert known.symbol is not None, "R3 names its symbol"
+    assert known.side is not None, "R3 names its side"
+    key = _held_key(state, known.symbol, known.side)
+    stated = state.stated.positions.get(key)
+    if not _is_asked(known) and stated is not None and _is_glitch(state, known, key, stated):
+        return [
+            Attribution(
+                cause=Cause.STATEMENT,
+                ids=(f"position:{key}",),
+                amount=known.delta,
+                evidence=f"a frame states {plain(abs(stated.quantity))}; entry and wallet stay as they were",
+            )
+        ]
+    sign = Decimal(-1 if key.endswith(PositionSide.BOTH) and known.side == PositionSide.SHORT else 1)
+    candidates = [
+        alone(state, move, mul(move.quantity, sign), asked=_is_asked(known))
+        for move in reversed(state.moves)
+        if move.key == key and move.quantity
+    ]
+    candidates += uncovered(state, key, sign)
+    found = _searched(known, known.delta, candidates, waiting(state))
+    if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
+        return found
+    return _untold_close(known) or found
+
+
+def _is_glitch(state: State, known: Divergence, key: str, stated: StatedPosition) -> bool:
+    """Say whether a push alone states another quantity, while its entry and the wallet are as K has them."""
+    position = state.positions.get(key)
+    entry = position.run.entry_price if position is not None else None
+    if stated.source != "push" or entry is None or stated.entry_price is None or known.e is None:
+        return False
+    near = position is not None and abs(sub(entry, stated.entry_price)) <= (position.tick or ZERO)
+    wallet = state.divergences.get("capital_vs_wallet")
+    return near and wallet is None and bool(known.e) and not any(move.key == key for move in state.moves)
+
+
+def _untold_close(known: Divergence) -> list[Attribution]:
+    """Say of a position that E has no more, or less of, that nobody told how it was closed."""
+    if known.k is None or known.e is None or known.delta <= 0 or known.e < 0:
+        return []
+    evidence = (
+        f"K holds {plain(known.k)}, the exchange states {plain(known.e)}; no fill, forced order or row tells the close: "
+        "only adopt ends this"
+    )
+    ids = (f"position:{known.symbol}:{known.side}",)
+    return [Attribution(cause=Cause.UNTOLD_CLOSE, ids=ids, amount=known.delta, evidence=evidence)]
+
+
+def _held_key(state: State, symbol: str, side: str) -> str:
+    """Name a finding's position as the book does."""
+    both = f"{symbol}:{PositionSide.BOTH}"
+    return both if both in state.positions or both in state.stated.positions else f"{symbol}:{side}"
+
+
+# ---- the other rules ------------------------------------------------------------------------------------------------
+
+
+def _mark_age(state: State, known: Divergence) -> list[Attribution]:
+    found = []
+    for stated in state.stated.positions.values():
+        own = mark_of(state, stated.symbol)
+        if own is None or stated.mark_price is None or stated.mark_us is None or own.price == stated.mark_price:
+            continue
+        ours, theirs = (
+            f"{plain(price)} is {(state.at_us - at_us) / 1_000_000:.1f} s old"
+            for price, at_us in ((own.price, own.at_us), (stated.mark_price, stated.mark_us))
+        )
+        evidence = f"K's mark {ours}, E's {theirs}"
+        amount = mul(abs(stated.quantity), sub(own.price, stated.mark_price))
+        found.append(
+            Attribution(cause=Cause.MARK_AGE, ids=(f"mark:{stated.symbol}",), amount=amount, evidence=evidence)
+        )
+    return found[:CANDIDATES_MAX] or [Attribution(cause=Cause.UNEXPLAINED, amount=known.delta, tried=("mark_age",))]
+
+
+def _margin(state: State, known: Divergence) -> list[Attribution]:
+    """Explain the margin in use by leverages that K and E have differently."""
+    marks = marks_of(state)
+    candidates = []
+    for key, position in state.positions.items():
+        run, stated, mark = position.run, state.stated.positions.get(key), marks.get(position.symbol)
+        ours = leverage_of(state, key, run.quantity)
+        theirs = stated.leverage if stated is not None else None
+        if not run.quantity or mark is None or ours is None or not theirs or ours == theirs:
+            continue
+        value = mul(abs(run.quantity), mark)
+        amount = sub(ratio(value, ours), ratio(value, theirs))
+        evidence = (
+            f"K reckons with {plain(ours)}x, E states {plain(theirs)}x: {plain(value)} differs by {plain(amount)}"
+        )
+        slack = add(state.settings.leverage_rounding_band if state.settings is not None else ZERO, STEP)
+        candidates.append(
+            Candidate(cause=Cause.LEVERAGE, ids=(f"leverage:{key}",), amount=amount, evidence=evidence, slack=slack)
+        )
+    return _searched(known, known.delta, candidates)
+
+
+def _told_differently(state: State, known: Divergence) -> list[Attribution]:
+    """Name what frames and rows of one order tell differently."""
+    order_id = known.field.partition(":")[2]
+    told = state.contradicted.get(order_id, "")
+    candidates = [one for one in contradicted(state) if one.ids == (f"order:{order_id}",)]
+    if candidates:
+        return [_attribution(one, exact=not one.slack) for one in candidates]
+    return [Attribution(cause=Cause.FEE, ids=(f"order:{order_id}",), evidence=told)]
+
+
+def _funding(state: State, known: Divergence) -> list[Attribution]:
+    """Name the settlement whose pushes and rows are apart, with its rows."""
+    _, asset, last_ms = known.field.split(":", 2)
+    ids = [
+        fact.tran_id or fact.key
+        for group in state.incomes.groups
+        if group.asset == asset and str(group.last_ms()) == last_ms
+        for fact in (*group.rows, *group.pushes)
+    ]
+    evidence = f"{len(ids)} rows and pushes, {plain(known.delta)} apart"
+    return [
+        Attribution(
+            cause=Cause.FUNDING,
+            ids=(known.field, *ids[:CANDIDATES_MAX]),
+            amount=known.delta,
+            exact=True,
+            evidence=evidence,
+        )
+    ]
+
+
+def _income(state: State, known: Divergence) -> list[Attribution]:
+    """Name the happening whose rows tell different amounts."""
+    tran_id = known.field.partition(":")[2]
+    first = told_before(state.incomes, {tran_id}).get(tran_id)
+    cause = Cause.OTHER_INCOME if first is None else OF_KIND[first.kind]
+    evidence = f"a row told this happening first, a later one tells {plain(known.delta)} less of what K has"
+    return [Attribution(cause=cause, ids=(known.field,), amount=known.delta, exact=True, evidence=evidence)]
+
+
+def _bots_own(known: Divergence) -> list[Attribution]:
+    """Say that it is the bot's books that differ; who stands alone is in the snapshot's verdict."""
+    evidence = f"K has {plain(known.k or ZERO)}, the bot says {plain(known.e or ZERO)}: see stands_alone in the verdict"
+    return [Attribution(cause=Cause.BOT, ids=(known.field,), amount=known.delta, exact=True, evidence=evidence)]
+
+
+def _as_positions(state: State, known: Divergence) -> list[Attribution]:
+    """R4 and R6 say what R3 says: take its reasons over."""
+    of_positions = [other for other in state.divergences.values() if other.rule == "R3"]
+    found = list(dict.fromkeys(itertools.chain.from_iterable(other.attribution for other in of_positions)))
+    named = [one for one in found if one.cause is not Cause.UNEXPLAINED]
+    fields = tuple(other.field for other in of_positions)
+    return named or [Attribution(cause=Cause.UNEXPLAINED, amount=known.delta, tried=fields or ("no position differs",))]

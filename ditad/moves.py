@@ -1,0 +1,158 @@
+"""What has moved the ledgers: every fact by what it did to K, and what moved a difference while it lasted.
+
+What enters: a `Turn` whose event has been folded. What leaves: the moves since K and the wallet last agreed, and for an
+open divergence what has changed either side of it. What holds: the moves of one event add up to what it did to K;
+both lists have a bound, and what does not fit is told as one. (account.md §6)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from ditad.causes import Attribution, Cause, Move
+from ditad.events import PositionSide, Side
+from ditad.money import ZERO, exact_sum, plain, sub
+from ditad.reconcile import Finding
+from ditad.records import RecordType
+from ditad.state import Divergence, State
+from ditad.turn import Draft, Turn, capital_raw, owns
+
+MOVES_MAX = 64
+"""Moves remembered while K and the wallet differ: the first ones, for they are nearest to where it began."""
+
+HEARD_MAX = 16
+"""Changes remembered of one divergence."""
+
+FOLLOWED = frozenset({"R1", "R3"})
+"""The rules whose two sides are moved by facts and by statements alone."""
+
+IDS_MAX = 8
+"""Facts named in one attribution; how many more there are is said."""
+
+SOUGHT_MAX = 4
+"""A difference that so many changes together explain is explained; more would be chance."""
+
+OF_INCOME = {"funding": Cause.FUNDING, "transfer": Cause.TRANSFER, "other": Cause.OTHER_INCOME}
+FORCED_NAMES = frozenset({"INSURANCE_CLEAR", "ADL"})
+
+
+def note_moves(turn: Turn) -> None:
+    """Remember what this event's facts did to K."""
+    state = turn.state
+    total = sub(capital_raw(state), turn.capital_before)
+    if not total and not turn.drafts:
+        return
+    found = [move for draft in turn.drafts for move in _moves_of(turn, draft)]
+    known = exact_sum(move.wallet for move, amends in found if not amends)
+    amended = [move for move, amends in found if amends]
+    turn.moves = [move for move, amends in found if not amends]
+    rest = sub(total, known)
+    if amended or rest:
+        cause = amended[0].cause if amended else Cause.FEE
+        ids = tuple(itertools.chain.from_iterable(move.ids for move in amended))
+        turn.moves.append(Move(cause=cause, ids=_bounded(ids or (turn.event.source_id,)), n=turn.event.n, wallet=rest))
+    state.moves += turn.moves[: MOVES_MAX - len(state.moves)]
+
+
+def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
+    """Give a drafted fact as a move, and whether it amends what was told before."""
+    body, n = draft.body, turn.event.n
+    if draft.type is RecordType.INCOME:
+        name, kind = str(body["name"]), str(body["kind"])
+        amount = _decimal(body["amount"])
+        yield (
+            Move(
+                cause=Cause.FORCED_CLOSE if name in FORCED_NAMES else OF_INCOME[kind],
+                ids=(f"{kind}:{body['tran_id'] or draft.key}",),
+                n=n,
+                wallet=-amount if kind == "funding" else amount,
+            ),
+            bool(draft.replaces),
+        )
+    elif draft.type is RecordType.FILL and owns(turn.state, str(body["symbol"])):
+        key, quantity = _quantity_of(turn.state, body)
+        amends = bool(draft.replaces)
+        cause = Cause.FORCED_CLOSE if "forced" in body else Cause.FEE if amends else Cause.UNCOVERED
+        wallet = sub(_decimal(body["realized_pnl"]), _decimal(body["fee"]))
+        ids = (f"order:{body['order_id']}:({body['z0']}, {body['z1']}]",)
+        yield Move(cause=cause, ids=ids, n=n, wallet=wallet, key=key, quantity=quantity), amends
+
+
+def _quantity_of(state: State, body: dict[str, object]) -> tuple[str, Decimal]:
+    """Give a fill's position, and by how much it moved its quantity."""
+    side, quantity = str(body["position_side"]), _decimal(body["qty"])
+    if state.one_way:
+        side = PositionSide.BOTH.value
+    grows = (body["side"] == Side.BUY) == (side != PositionSide.SHORT)
+    return f"{body['symbol']}:{side}", quantity if grows else -quantity
+
+
+def _decimal(text: object) -> Decimal:
+    """Read a figure of a record; one that nobody told moved nothing."""
+    return ZERO if text is None else Decimal(str(text))
+
+
+def _bounded(ids: Sequence[str]) -> tuple[str, ...]:
+    more = len(ids) - IDS_MAX
+    return tuple(ids) if more <= 0 else (*ids[:IDS_MAX], f"and {more} more")
+
+
+# ---- what moved a difference ----------------------------------------------------------------------------------------
+
+
+def hear_change(turn: Turn, known: Divergence, finding: Finding) -> None:
+    """Remember what this event did to both sides of a divergence."""
+    if known.k is None or known.e is None or finding.k is None or finding.e is None:
+        return
+    moved_k, moved_e = sub(finding.k, known.k), sub(finding.e, known.e)
+    known.k, known.e = finding.k, finding.e
+    if known.rule not in FOLLOWED:
+        return
+    found: list[Attribution] = []
+    if moved_k:
+        found += _of_facts(turn, known, moved_k)
+    if moved_e:
+        found.append(
+            Attribution(
+                cause=Cause.STATEMENT,
+                ids=(turn.event.source_id,),
+                amount=-moved_e,
+                exact=True,
+                evidence=f"E was {plain(sub(finding.e, moved_e))} and is {plain(finding.e)}",
+            )
+        )
+    known.heard = [*known.heard, *found][-HEARD_MAX:]
+
+
+def _of_facts(turn: Turn, known: Divergence, moved: Decimal) -> list[Attribution]:
+    """Name the facts by which K moved: each with its own part where these add up, else all as one."""
+    of_wallet = known.rule == "R1"
+    of_key = {f"{known.symbol}:{known.side}", f"{known.symbol}:{PositionSide.BOTH}"}
+    moves = [move for move in turn.moves if of_wallet or move.key in of_key]
+    parts = [move.wallet if of_wallet else move.quantity for move in moves]
+    if moves and exact_sum(parts) == moved and len(moves) <= HEARD_MAX:
+        return [
+            Attribution(cause=move.cause, ids=move.ids, amount=part, exact=True, evidence=f"{turn.event.source_id}")
+            for move, part in zip(moves, parts, strict=True)
+            if part
+        ]
+    ids = tuple(itertools.chain.from_iterable(move.ids for move in turn.moves))
+    cause = (moves or turn.moves)[0].cause if turn.moves else Cause.FEE
+    ids = _bounded(ids or (turn.event.source_id,))
+    return [Attribution(cause=cause, ids=ids, amount=moved, exact=True, evidence=f"{turn.event.source_id}")]
+
+
+def healed_by(known: Divergence, left: Decimal) -> list[Attribution]:
+    """Choose what healed a divergence down to what is left: the fewest of what moved it that add up to the rest.
+
+    What added up to it since it was opened comes first, then since it was confirmed or explained; nothing is guessed.
+    """
+    for before in dict.fromkeys((known.first_delta, known.confirmed_delta, known.explained_delta)):
+        wanted = sub(left, before)
+        for size in range(1, SOUGHT_MAX + 1) if wanted else ():
+            for some in itertools.combinations(known.heard, size):
+                if exact_sum(part.amount for part in some if part.amount is not None) == wanted:
+                    return list(some)
+    return []

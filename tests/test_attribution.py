@@ -1,0 +1,453 @@
+"""Who is wrong and because of what: each cause named with its evidence, what nobody knows called unexplained.
+
+All payloads are synthetic.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ditad.attribution import attribute
+from ditad.events import FillRow, LeveragePush, Mark, Marks, OrderStatus, PositionRow, PositionSide, Question, Side
+from ditad.state import Divergence, Untold
+from tests.support.reading import audit
+from tests.support.story import Story
+
+LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
+D = Decimal
+
+
+def row(qty: str = "1", entry: str = "100", **figures: Any) -> PositionRow:
+    """Make a row of a positions report."""
+    return Story(baseline=False).position_row(qty, entry, **figures)
+
+
+def buy(story: Story, order_id: str | None = None, **figures: Any) -> str:
+    """Tell a filled market order of 1 at 100 with a fee of 0.05, some figures changed."""
+    told = {"z": "1", "ap": "100.00000000", "fee": "0.05", "last": ("1", "100")}
+    return story.order(order_id, **{**told, **figures})
+
+
+def agree(story: Story, qty: str, wallet: str | None = None) -> None:
+    """Tell an account frame with this much LONG, and K's wallet unless another is given."""
+    story.account(wallet or str(story.k["capital_raw"]), ("BTC-USDT", LONG, qty, "100"))
+
+
+def last(story: Story, field: str) -> dict[str, Any]:
+    """Give the last record about a field's divergence."""
+    return [body for body in story.of_type("divergence") if body["field"] == field][-1]
+
+
+def causes(story: Story, field: str) -> list[tuple[Any, ...]]:
+    """Give cause, amount and exactness of a field's last attribution."""
+    return [(one["cause"], one["amount"], one.get("exact")) for one in last(story, field)["attribution"]]
+
+
+def divergence(rule: str, delta: Decimal, **figures: Any) -> Divergence:
+    """Make a confirmed divergence as the search reads it."""
+    figures = {"field": "", "symbol": None, "side": None, "k": D(0), "e": -delta, **figures}
+    return Divergence(
+        id="div-1",
+        rule=rule,
+        delta=delta,
+        tolerance=D(0),
+        klass="MISMATCH",
+        severity="ERROR",
+        first_seq=1,
+        first_us=0,
+        last_seq=1,
+        **figures,
+    )
+
+
+def after(story: Story, wallet: str, *positions: PositionRow, **told: Any) -> None:
+    """Let the settle window end and tell a round in which wallet and positions read like this."""
+    story.tick()
+    audit(story, wallet, *positions, **told)
+
+
+# ---- nothing explains it ----------------------------------------------------------------------------------------------
+
+
+def test_a_change_without_a_cause_is_unexplained_and_says_what_was_tried() -> None:
+    """No candidate at all, and with candidates that are not it."""
+    story = Story()
+    story.account("995")
+    after(story, "995")
+    assert [("unexplained", "5", None)] == causes(story, "capital_vs_wallet")
+    assert ["nothing is open"] == last(story, "capital_vs_wallet")["attribution"][0]["tried"]
+    buy(story, order_id := story.new_order())
+    assert order_id
+    story.account("1000", ("BTC-USDT", LONG, "1", "100"))
+    tried = last(story, "capital_vs_wallet")["attribution"][0]
+    assert "unexplained" == tried["cause"] or tried["ids"]
+
+
+def test_a_divergence_that_heals_for_no_reason_says_what_moved() -> None:
+    """E goes back to what K has: the statement is what healed it."""
+    story = Story()
+    story.account("995")
+    story.tick()
+    story.account("1000")
+    assert [("statement", "-5", True)] == causes(story, "capital_vs_wallet")
+
+
+# ---- what K lacks, healed by hearing it -------------------------------------------------------------------------------
+
+
+def test_a_transfer_that_no_push_told_is_named_when_its_row_heals() -> None:
+    """The row's tranId is the evidence."""
+    story = Story()
+    story.pass_s(200)
+    story.account("1007")
+    after(story, "1007", incomes=(story.income_row("77", "TRANSFER", "7"),))
+    assert [("transfer", "7", True)] == causes(story, "capital_vs_wallet")
+    assert ["transfer:77"] == last(story, "capital_vs_wallet")["attribution"][0]["ids"]
+    assert "OK" == story.status
+
+
+def test_funding_and_a_transfer_together_are_both_named() -> None:
+    """Two rows of one answer, each with its own part."""
+    story = Story(positions=(row(),))
+    story.pass_s(200)
+    story.account("1006.5")
+    rows = (story.income_row("1", "FUNDING_FEE", "-0.5"), story.income_row("2", "TRANSFER", "7"))
+    after(story, "1006.5", row(), incomes=rows)
+    assert {("funding", "-0.5", True), ("transfer", "7", True)} == set(causes(story, "capital_vs_wallet"))
+
+
+def test_a_fill_that_no_push_told_is_an_uncovered_interval() -> None:
+    """Both the wallet and the position say which interval of which order it was."""
+    story = Story()
+    story.pass_s(200)
+    order_id = story.new_order()
+    story.account("999.95", ("BTC-USDT", LONG, "1", "100"))
+    told = (story.fill_row(order_id, "1", "100", "0.05"),)
+    after(story, "999.95", row(), fills=told)
+    story.executed(order_id, "1")
+    for field, amount in (("capital_vs_wallet", "-0.05"), ("position_qty:BTC-USDT:LONG", "1")):
+        assert [("uncovered_interval", amount, True)] == causes(story, field)
+        assert [f"order:{order_id}:(0, 1]"] == last(story, field)["attribution"][0]["ids"]
+    assert ("uncovered_interval", "1", True) in causes(story, "open_positions")
+
+
+def test_what_two_answers_brought_is_added_up() -> None:
+    """Fills of two symbols come in two reports: together they are the difference."""
+    story = Story(symbols=("BTC-USDT", "ETH-USDT"))
+    story.pass_s(200)
+    first, second = story.new_order(), story.new_order()
+    story.account("999.85", ("BTC-USDT", LONG, "1", "100"), ("ETH-USDT", LONG, "1", "100"))
+    rows = (
+        story.fill_row(first, "1", "100", "0.05"),
+        story.fill_row(second, "1", "100", "0.1", symbol="ETH-USDT"),
+    )
+    after(story, "999.85", row(), row(symbol="ETH-USDT"), fills=rows, symbols=("BTC-USDT", "ETH-USDT"))
+    for order_id in (first, second):
+        story.executed(order_id, "1", symbol="BTC-USDT")
+    assert {("uncovered_interval", "-0.05", True), ("uncovered_interval", "-0.1", True)} == set(
+        causes(story, "capital_vs_wallet")
+    )
+
+
+def test_a_statement_that_came_late_is_what_healed() -> None:
+    """The account push of a fill was lost: until a report comes E lacks it, and afterwards nothing is missing."""
+    story = Story()
+    story.pass_s(200)
+    order_id = buy(story)
+    after(story, "999.95", row(), fills=(story.fill_row(order_id, "1", "100", "0.05"),))
+    assert [("statement", "-0.05", True)] == [one for one in causes(story, "capital_vs_wallet") if one[1] == "-0.05"]
+    assert "OK" == story.status
+
+
+# ---- what stays -------------------------------------------------------------------------------------------------------
+
+
+def test_a_fill_that_no_row_confirms_is_one_too_many() -> None:
+    """A forged frame: K has it in wallet and position, the exchange in neither, and no row tells it."""
+    story = Story()
+    story.pass_s(200)
+    order_id = buy(story)
+    after(story, "1000")
+    assert "ERROR" == story.status
+    for field, amount in (("capital_vs_wallet", "-0.05"), ("position_qty:BTC-USDT:LONG", "1")):
+        assert [("extra_fill", amount, True)] == causes(story, field)
+        assert [f"order:{order_id}:(0, 1]"] == last(story, field)["attribution"][0]["ids"]
+
+
+def test_a_push_of_money_that_e_never_states_is_named() -> None:
+    """A deposit told by its push while the wallet stays."""
+    story = Story()
+    story.pass_s(200)
+    story.account("1000", reason="DEPOSIT", change="5")
+    after(story, "1000")
+    assert [("transfer", "5", True)] == causes(story, "capital_vs_wallet")
+
+
+def test_before_all_was_asked_a_fact_that_e_lacks_is_only_a_late_statement() -> None:
+    """Absence proves nothing yet."""
+    story = Story()
+    story.pass_s(200)
+    buy(story)
+    agree(story, "1", "1000")
+    story.tick()
+    assert [("statement", "-0.05", True)] == causes(story, "capital_vs_wallet")
+
+
+def test_a_fee_told_differently_by_push_and_row() -> None:
+    """K keeps what it heard first and says by how much the row differs; the wallet moved by the true one."""
+    story = Story()
+    story.pass_s(200)
+    order_id = buy(story, fee="0.15")
+    story.account("999.95", ("BTC-USDT", LONG, "1", "100"))
+    after(story, "999.95", row(), fills=(story.fill_row(order_id, "1", "100", "0.05"),))
+    ((cause, amount, _),) = causes(story, "capital_vs_wallet")
+    assert ("fee", "-0.1") == (cause, amount)
+    ((cause, amount, _),) = causes(story, f"fill:{order_id}")
+    assert ("fee", "-0.1") == (cause, amount)
+
+
+def test_a_profit_told_differently_by_push_and_row() -> None:
+    """As with fees; and a row that tells no fee is compared in what it tells."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    order_id = buy(story, side=Side.SELL, rp="7")
+    story.account("1004.95", ("BTC-USDT", LONG, "1", "100"))
+    told = story.fill_row(order_id, "1", "100", "0.05", rp="5", side=Side.SELL)
+    after(story, "1004.95", row(), fills=(FillRow(**{**_fields(told), "fee": None}),))
+    assert ("fee", "2") == causes(story, f"fill:{order_id}")[0][:2]
+    assert ("fee", "2") == causes(story, "capital_vs_wallet")[0][:2]
+
+
+def test_a_contradiction_without_rows_says_what_was_told() -> None:
+    """Two frames of one `z` with different fees: no row to compare with yet."""
+    story = Story()
+    story.pass_s(200)
+    order_id = buy(story)
+    story.account("999.95", ("BTC-USDT", LONG, "1", "100"))
+    buy(story, order_id, fee="0.06")
+    (found,) = last(story, f"fill:{order_id}")["attribution"]
+    assert ("fee", "0.06" in found["evidence"]) == (found["cause"], True)
+
+
+def test_a_seed_of_the_settings_is_named() -> None:
+    """R1 shows it until somebody adopts."""
+    story = Story(seed_capital=D(600))
+    assert [("baseline", "-400", True)] == causes(story, "capital_vs_wallet")
+
+
+def test_a_position_that_is_gone_untold_says_so_for_wallet_and_quantity() -> None:
+    """No fill, no forced order, no row: only adopt ends it."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    story.account("1010")
+    after(story, "1010")
+    after(story, "1010")
+    assert "ERROR" == story.status
+    for field in ("position_qty:BTC-USDT:LONG", "capital_vs_wallet", "open_positions"):
+        assert ["untold_close"] == [one[0] for one in causes(story, field)]
+    (found,) = last(story, "capital_vs_wallet")["attribution"]
+    assert "about 105" in found["evidence"]
+
+
+@pytest.mark.parametrize("wallet", ["1150", "700"])
+def test_an_untold_close_at_a_price_nobody_believes_explains_no_wallet(wallet: str) -> None:
+    """Further than half from the entry: the wallet moved for another reason."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    story.account(wallet)
+    after(story, wallet)
+    after(story, wallet)
+    assert ["unexplained"] == [one[0] for one in causes(story, "capital_vs_wallet")]
+
+
+def test_more_on_the_exchange_than_k_has_is_unexplained() -> None:
+    """A position that nobody opened is no close."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    after_report = row("3")
+    audit(story, "1000", after_report)
+    story.tick()
+    audit(story, "1000", after_report)
+    assert ["unexplained"] == [one[0] for one in causes(story, "position_qty:BTC-USDT:LONG")]
+
+
+def test_an_untold_close_of_an_unknown_entry_explains_no_wallet() -> None:
+    """The baseline stated no entry."""
+    story = Story(positions=(PositionRow(**{**_fields(row("2")), "entry_price": None}),))
+    story.pass_s(200)
+    story.account("1010")
+    after(story, "1010")
+    after(story, "1010")
+    assert ["unexplained"] == [one[0] for one in causes(story, "capital_vs_wallet")]
+
+
+def _fields(found: Any) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in found.__slots__}
+
+
+def test_a_glitch_is_the_exchanges_own_word() -> None:
+    """Ten times the quantity with entry and wallet as they were; the next frame takes it back."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    story.account(None, ("BTC-USDT", LONG, "20", "100"))
+    story.tick()
+    field = "position_qty:BTC-USDT:LONG"
+    assert [("statement", "-18", False)] == causes(story, field)
+    story.account(None, ("BTC-USDT", LONG, "2", "100"))
+    assert "healed" == last(story, field)["state"]
+
+
+def test_a_short_in_one_way_mode_has_its_own_sign() -> None:
+    """K's signed book and the shown side agree in what a fill too many means."""
+    story = Story(hedge=False)
+    story.pass_s(200)
+    story.order(side=Side.SELL, ps=BOTH, z="1", ap="100.00000000", fee="0.05", last=("1", "100"))
+    after(story, "1000")
+    assert [("extra_fill", "1", True)] == causes(story, "position_qty:BTC-USDT:SHORT")
+
+
+def test_an_order_of_which_something_is_uncovered_is_named() -> None:
+    """More was executed than rows tell yet: the quantity that is missing is the cause."""
+    story = Story()
+    story.pass_s(200)
+    order_id = buy(story, q="2", status=OrderStatus.PARTIALLY_FILLED)
+    agree(story, "1")
+    story.executed(order_id, "2")
+    story.account(str(D(str(story.k["capital_raw"])) - D("0.05")), ("BTC-USDT", LONG, "2", "100"))
+    story.tick()
+    assert "uncovered_interval" == causes(story, "position_qty:BTC-USDT:LONG")[0][0]
+    assert any(
+        "uncovered_interval of order" in text for text in last(story, "capital_vs_wallet")["attribution"][0]["tried"]
+    )
+
+
+# ---- amounts that are known to be open --------------------------------------------------------------------------------
+
+
+def test_a_forced_close_told_in_two_ways_is_named() -> None:
+    """`rp` says −10, a row −8; whichever of them K holds, the other may be what the wallet followed."""
+    story = Story(positions=(row(),))
+    story.pass_s(200)
+    frame: dict[str, Any] = {"side": Side.SELL, "z": "1", "ap": "90.00000000", "fee": "0.045", "last": ("1", "90")}
+    order_id = story.order(rp="-10", kind="LIQUIDATION", **frame)
+    story.account("993.955", ("BTC-USDT", LONG, "0", "0"))
+    audit(story, "993.955", incomes=(story.income_row("5", "INSURANCE_CLEAR", "-8", symbol="BTC-USDT"),))
+    state = story.projection.state
+    order = state.orders[order_id]
+    assert order.close is not None
+    for profit, amount, other in (("-8", D(2), "rp says -10"), ("-10", D(-2), "its row says -8")):
+        order.close.profit = D(profit)
+        (found,) = attribute(state, divergence("R1", amount))
+        assert ("forced_close", (f"order:{order_id}",), amount, True) == (
+            found.cause,
+            found.ids,
+            found.amount,
+            found.exact,
+        )
+        assert other in found.evidence
+
+
+def test_a_settlement_that_told_no_amount_is_named_where_the_wallet_moved() -> None:
+    """Nothing is known of one that no statement came before."""
+    story = Story()
+    story.projection.state.untold = {
+        "push:1": Untold(moved=D(-3), agreed=False, heard_us=0),
+        "push:2": Untold(moved=None, agreed=False, heard_us=0),
+    }
+    (found,) = attribute(story.projection.state, divergence("R1", D(3)))
+    assert ("funding", ("push:1",), D(3)) == (found.cause, found.ids, found.amount)
+
+
+@pytest.mark.parametrize(("kind", "cause", "delta"), [("FUNDING_FEE", "funding", "2"), ("TRANSFER", "transfer", "2")])
+def test_a_happening_that_two_rows_tell_differently(kind: str, cause: str, delta: str) -> None:
+    """One `tranId`, two amounts: K keeps the first and says by how much; it is over when the first is told again."""
+    story = Story()
+    story.pass_s(200)
+    first, other = story.income_row("9", kind, "-3"), story.income_row("9", kind, "-5")
+    story.account("997")
+    audit(story, "997", incomes=(first,))
+    assert "OK" == story.status
+    for _ in range(2):
+        story.income(other)
+    assert ("ERROR", [(cause, delta, True)]) == (story.status, causes(story, "income:9"))
+    story.income(first)
+    assert ("OK", "healed") == (story.status, last(story, "income:9")["state"])
+
+
+def test_rows_that_may_lie_before_the_baseline_are_named() -> None:
+    """Not counted without proof; if they are the difference they are its reason."""
+    story = Story(positions=(row(),))
+    story.pass_s(20)
+    rows = (story.income_row("1", "FUNDING_FEE", "-0.5"), story.income_row("2", "FUNDING_FEE", "-0.25"))
+    story.account("999")
+    after(story, "999", row(), incomes=rows, after_s=1)
+    tried = last(story, "capital_vs_wallet")["attribution"][0]
+    assert "unexplained" == tried["cause"]
+    assert any("income:1" in text for text in tried["tried"])
+
+
+# ---- marks and margins ------------------------------------------------------------------------------------------------
+
+
+def test_stale_marks_that_last_are_a_divergence_with_their_ages() -> None:
+    """Within an audit's interval it is a line of explanation alone."""
+    story = Story(positions=(row(mark="100"),))
+    story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D(101), event_ms=story.ms),)))
+    assert [] == story.of_type("divergence")
+    story.pass_s(31)
+    story.account("1000")
+    story.balance("1000")
+    assert [("mark_age", "1", False)] == causes(story, "open_notional")
+    assert "31.0 s old" in last(story, "open_notional")["attribution"][0]["evidence"]
+    story.positions(row(mark="101"))
+    assert "healed" == last(story, "open_notional")["state"]
+
+
+def test_equal_marks_are_no_reason() -> None:
+    """Whatever is stale, it is not a mark that both have."""
+    story = Story(positions=(row(mark="100"),))
+    stale = divergence("R4", D(1), k=D(101), e=D(100))
+    stale.klass = "MARK_PRICE_STALENESS"
+    story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D(100), event_ms=story.ms),)))
+    assert ["unexplained"] == [found.cause for found in attribute(story.projection.state, stale)]
+
+
+def test_a_leverage_that_k_and_e_have_differently_explains_the_margin() -> None:
+    """The push of the change was lost: the report states another leverage than K reckons with."""
+    story = Story(positions=(row("10", leverage="10"),))
+    push = LeveragePush(symbol="BTC-USDT", long=D(10), short=D(10), margin_type="cross", event_ms=story.ms)
+    story.tell(push)
+    for _ in range(2):
+        story.pass_s(20)
+        story.positions(row("10", leverage="20", mark="100"))
+        story.balance("1000", used="50")
+        story.pass_s(20)
+        story.balance("1000", used="50")
+    assert [("leverage", "50", False)] == causes(story, "used_margin")
+
+
+def test_a_margin_that_nothing_explains_says_so() -> None:
+    """Leverages agree."""
+    story = Story(positions=(row("10", leverage="10"),))
+    for _ in range(3):
+        story.pass_s(20)
+        story.positions(row("10", leverage="10", mark="100"))
+        story.balance("1000", used="500")
+    assert ["unexplained"] == [one[0] for one in causes(story, "used_margin")]
+
+
+def test_a_failed_question_is_no_proof() -> None:
+    """UNKNOWN, with the failed question named in the verdict."""
+    story = Story()
+    story.pass_s(200)
+    story.account("995")
+    story.tick()
+    asked_us = story.us
+    story.pass_s(1)
+    story.failed(Question.BALANCE)
+    story.audit_done(asked_us=asked_us + 1, failed=("balance",))
+    assert "UNKNOWN" == story.status
+    assert ["unexplained"] == [one[0] for one in causes(story, "capital_vs_wallet")]
