@@ -54,6 +54,8 @@ class ReconcileSettings:
     pending_fee_bound: Decimal
     lot_step: Decimal
     settle_window_s: float
+    bot_window_s: float
+    bot_away_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +137,15 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
     return _Reading(environ).settings(_parsed(path))
 
 
-def problems(path: Path, environ: Mapping[str, str]) -> list[str]:
-    """Say all that is wrong with a settings file and the credentials it points to, one sentence each."""
+def problems(path: Path, environ: Mapping[str, str], *, credentials_too: bool = True) -> list[str]:
+    """Say all that is wrong with a settings file, and the credentials it points to, one sentence each."""
     found: list[str] = []
     reading = _Reading(environ)
     try:
         reading.settings(_parsed(path))
     except SettingsError as exc:
         found += exc.problems
-    for account in reading.accounts:
+    for account in reading.accounts if credentials_too else ():
         try:
             credentials(account, environ)
         except SettingsError as exc:

@@ -274,6 +274,8 @@ RECONCILE: Final = Section(
         _bound_of_rule("pending_fee_bound", "20", 100_000, "margin asset", "R1 in the library, without a clock"),
         _bound_of_rule("lot_step", "0.001", 1_000_000, "base coin", "R3 in the library, without contracts"),
         _seconds("settle_window_s", 2, Decimal("0.1"), 60, "how long a fact or statement waits for its twin"),
+        _seconds("bot_window_s", 10, Decimal("0.1"), 600, "as above, for what the bot says and K or E does"),
+        _seconds("bot_away_s", 3_600, 120, 30 * DAY_S, "a bot that says nothing for so long has gone away"),
     ),
 )
 

@@ -386,6 +386,8 @@ class SettingsInForce:
     leverage_rounding_band: Decimal
     bar_us: int
     namespaces: dict[str, str]
+    bot_window_us: int = 10_000_000
+    bot_away_us: int = 3_600_000_000
 
 
 # ---- the stream, refusals, time, decisions, the bot -------------------------------------------------------------------

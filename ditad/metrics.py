@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ditad.clock import US_PER_S, Clock
+from ditad.opinions import RULE
 from ditad.reconcile import ReconcileStatus
 from ditad.turn import capital_raw
 
@@ -52,6 +53,9 @@ class AccountsCollector(Collector):
             "open": GaugeMetricFamily("ditad_open_positions", "Open positions of K.", labels=ACCOUNT),
             "gaps": GaugeMetricFamily("ditad_gaps", "Gaps that are not final.", labels=ACCOUNT),
             "divergences": GaugeMetricFamily("ditad_divergences", "Divergences that are not over.", labels=ACCOUNT),
+            "bot": GaugeMetricFamily(
+                "ditad_bot_divergences", "Divergences of the bot's own books that are not over.", labels=ACCOUNT
+            ),
             "queued": GaugeMetricFamily("ditad_queued_events", "Events that wait for the journal.", labels=ACCOUNT),
             "readers": GaugeMetricFamily("ditad_subscribers", "Readers of the event stream.", labels=ACCOUNT),
             "ready": GaugeMetricFamily("ditad_ready", "1 when the account is ready.", labels=ACCOUNT),
@@ -72,6 +76,8 @@ class AccountsCollector(Collector):
                 capital.add_metric([name, "k"], float(capital_raw(state)))
             if state.stated.wallet is not None:
                 capital.add_metric([name, "e"], float(state.stated.wallet.value))
+            if state.bot is not None:
+                capital.add_metric([name, "b"], float(state.bot.ledger.capital))
             stream = account.feed.stats
             for outcome, calls in (("all", stream.rest_calls), ("failed", stream.rest_failures)):
                 for kind, count in calls.items():
@@ -85,6 +91,7 @@ class AccountsCollector(Collector):
                 "open": sum(1 for position in state.positions.values() if position.run.quantity),
                 "gaps": len(state.coverage.gaps),
                 "divergences": len(state.divergences),
+                "bot": sum(1 for known in state.divergences.values() if known.rule == RULE),
                 "queued": account.pipeline.queued(),
                 "readers": account.hub.subscribers,
                 "ready": not account.not_ready(),

@@ -57,6 +57,7 @@ class DivergenceClass(StrEnum):
     AMOUNT_UNKNOWN = "AMOUNT_UNKNOWN"
     DERIVED = "DERIVED"
     NOT_STATED = "NOT_STATED"
+    BOT_DIFFERS = "BOT_DIFFERS"
 
 
 @dataclass(frozen=True, slots=True)

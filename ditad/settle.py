@@ -97,6 +97,15 @@ def settle_at(twins: Twins, value: Decimal) -> None:
     twins.confirmed = None
 
 
+def expire(twins: Twins, now_us: int) -> None:
+    """Let go of what no longer waits; the statement before those that do stays, for K may still be there."""
+    twins.facts = [fact for fact in twins.facts if fact.deadline_us > now_us]
+    oldest = len(twins.statements) - 1
+    while oldest > 0 and twins.statements[oldest].deadline_us > now_us:
+        oldest -= 1
+    del twins.statements[: max(oldest, 0)]
+
+
 def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balance:
     """Compare, and let go of what no longer waits."""
     if not twins.statements:
@@ -107,11 +116,7 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
         twins.facts.clear()
         twins.confirmed = None
         return Balance(standing=Standing.SETTLED, delta=delta, residual=ZERO, deadline_us=None)
-    twins.facts = [fact for fact in twins.facts if fact.deadline_us > now_us]
-    oldest = len(twins.statements) - 1
-    while oldest > 0 and twins.statements[oldest].deadline_us > now_us:
-        oldest -= 1
-    del twins.statements[:oldest]
+    expire(twins, now_us)
     deadline = _deadline(twins, now_us)
     amounts = [fact.amount for fact in twins.facts]
     latest = accumulate(reversed(amounts), add, initial=ZERO)  # mostly these alone explain it: K is ahead of E

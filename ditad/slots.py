@@ -117,8 +117,8 @@ class AccountSnapshot:
     def __post_init__(self) -> None:
         """Take numbers in any exact form."""
         for name in ("capital", "equity", "realized_pnl", "unrealized_pnl", "open_notional", "fees_paid"):
-            object.__setattr__(self, name, number_of(getattr(self, name), name))
-        peak = self.capital if self.peak_capital is None else number_of(self.peak_capital, "peak_capital")
+            object.__setattr__(self, name, _exact(getattr(self, name), name))
+        peak = self.capital if self.peak_capital is None else _exact(self.peak_capital, "peak_capital")
         object.__setattr__(self, "peak_capital", peak)
 
     @property
@@ -127,6 +127,11 @@ class AccountSnapshot:
         if self.open_notional <= 0 or self.capital <= 0:
             return ZERO
         return ratio(self.open_notional, self.capital)
+
+
+def _exact(value: Number, name: str) -> Decimal:
+    """Read a number of the ledger; sums and products of what was read may have more digits than what is read."""
+    return value if isinstance(value, Decimal) and value.is_finite() else number_of(value, name)
 
 
 def clamp(amount: Decimal, minimum: Decimal, maximum: Decimal | None) -> Decimal:

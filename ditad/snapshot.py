@@ -14,6 +14,7 @@ from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
+from ditad import bot
 from ditad.book import Position
 from ditad.coverage import Gap, GapState, covered_through_ms
 from ditad.events import FactKind, PositionSide
@@ -46,7 +47,7 @@ def snapshot_body(
         "baseline": memory.blocks.of("baseline", (state.baseline,), partial(_baseline_block, state)),
         "k": _k_block(state, memory),
         "e": _e_block(state, memory),
-        "b": None,
+        "b": bot.block(state, partial(memory.blocks.of, "b")),
         "published": published(state, verdict),
         "coverage": coverage_block(state),
         "reconcile": _reconcile_block(state, verdict),
@@ -377,5 +378,6 @@ def _reconcile_block(state: State, verdict: Verdict) -> dict[str, object]:
         "deltas": {name: plain(shown(delta)) if delta else "0" for name, delta in result.deltas.items()},
         "explanations": list(result.explanations),
         "divergences": [known.id for known in state.divergences.values()],
+        "stands_alone": [one.body for one in verdict.alone],
         "ts": rfc3339(state.at_us),
     }
