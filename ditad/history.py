@@ -1,22 +1,26 @@
 """The account as it was: records and snapshots folded again from the journal, without disturbing who writes it.
 
 What enters: a journal folder and what is asked for. What leaves: the same records, byte for byte, that were published
-then. What holds: folding starts at the newest checkpoint before what is asked and happens in another thread; what is
-held at a time has a bound. (interfaces.md §5)
+then. What holds: a snapshot is looked up where it was put away; folding, for the rest, starts at the newest checkpoint
+before what is asked and happens in another thread; what is held at a time has a bound. (interfaces.md §5)
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from ditad.difference import difference, lives
 from ditad.errors import JournalError
+from ditad.hub import Hub
 from ditad.journal import Checkpoint, Reader
 from ditad.projection import Projection
-from ditad.records import Record, RecordType
+from ditad.records import Record, RecordType, rfc3339
 from ditad.state import FOLD_VERSION
 
 PAGE_RECORDS_MAX = 32
@@ -49,34 +53,163 @@ def _page(records: Iterator[Record]) -> list[Record]:
 
 def snapshot_at(folder: Path, account: str, *, at_us: int | None, event_seq: int | None) -> bytes | None:
     """Give the last snapshot at or before a moment, or the one of a number; `None` where there is none such."""
+    line = line_at(folder, account, at_us=at_us, event_seq=event_seq)
+    return None if line is None else body_of(line)
+
+
+def line_at(folder: Path, account: str, *, at_us: int | None, event_seq: int | None) -> bytes | None:
+    """Give the record of the last snapshot at or before a moment, or of a number, as it was published.
+
+    It is looked up among those that were put away; the newest ones, and what is not there, are folded again.
+    """
+    if at_us is None and event_seq is None:
+        raise JournalError("a moment or an event_seq is due")
     with Reader.open(folder, account) as reader:
-        if event_seq is not None:
-            checkpoint = reader.checkpoint_at_or_before(event_seq=event_seq - 1, fold_version=FOLD_VERSION)
-        elif at_us is not None:
-            checkpoint = reader.checkpoint_at_or_before(at_us=at_us, fold_version=FOLD_VERSION)
+        found = _put_away(reader, at_us=at_us, event_seq=event_seq)
+        return found or folded_line(reader, account, at_us=at_us, event_seq=event_seq)
+
+
+def held_line(hub: Hub, *, at_us: int | None, event_seq: int | None) -> bytes | None:
+    """Give what `line_at` gives, if the hub still has it; `None` says nothing of whether there is such a one."""
+    if at_us is not None:
+        seq = hub.seq_at(at_us)
+        while seq is not None and seq >= hub.oldest_seq:
+            record = hub.record(seq)
+            if record.type is RecordType.SNAPSHOT:
+                return record.line
+            seq -= 1
+        return None
+    low, high = hub.oldest_seq, hub.newest_seq
+    while low <= high:
+        middle = seq = (low + high) // 2
+        while seq <= high and hub.record(seq).type is not RecordType.SNAPSHOT:
+            seq += 1
+        if seq > high:
+            high = middle - 1
+            continue
+        line = hub.record(seq).line
+        number = _event_seq(line)
+        if number == event_seq:
+            return line
+        assert event_seq is not None, "a moment or an event_seq is due"
+        low, high = (seq + 1, high) if number < event_seq else (low, middle - 1)
+    return None
+
+
+def first_where(
+    reader: Reader, holds: Callable[[Mapping[str, Any]], bool], span: tuple[int, int] | None = None
+) -> bytes | None:
+    """Give the first snapshot that was put away of which something holds that holds of all later ones.
+
+    `holds` is asked about the record of a snapshot; a dozen of them are read, however long the journal, and fewer
+    where it is known between which two records (`span`) that one lies.
+    """
+    low, high = span or (1, reader.shelved_seq())
+    found = None
+    while low <= high:
+        middle = (low + high) // 2
+        shelf = reader.shelf_from(middle)
+        if shelf is None:
+            high = middle - 1
+        elif holds(orjson.loads(shelf.lines[-1])):
+            found, high = shelf, min(middle, shelf.first_seq) - 1
         else:
-            raise JournalError("a moment or an event_seq is due")
-        found = checkpoint_snapshot = None
-        if checkpoint is not None and at_us is not None and checkpoint.event_seq:
-            checkpoint_snapshot = checkpoint.event_seq
-        for record in folded_again(reader, account, checkpoint):
-            if at_us is not None and record.at_us > at_us:
-                break
-            if record.type is not RecordType.SNAPSHOT:
-                continue
-            found = _body(record)
-            if event_seq is not None:
-                number = orjson.loads(found)["event_seq"]
-                if number == event_seq:
-                    return found
-                if number > event_seq:
-                    return None
+            low = shelf.last_seq + 1
+    if found is None:
+        return None
+    return next(line for line in found.lines if holds(orjson.loads(line)))
+
+
+def body_of(line: bytes) -> bytes:
+    """Give the snapshot that a record carries."""
+    return orjson.dumps(orjson.loads(line)[RecordType.SNAPSHOT.value])
+
+
+def _event_seq(line: bytes) -> int:
+    return int(orjson.loads(line)[RecordType.SNAPSHOT.value]["event_seq"])
+
+
+def _put_away(reader: Reader, *, at_us: int | None, event_seq: int | None) -> bytes | None:
+    if event_seq is not None:
+        for span in (reader.seqs_around(event_seq), None):
+            line = first_where(reader, lambda record: record["snapshot"]["event_seq"] >= event_seq, span)
+            if line is not None and _event_seq(line) == event_seq:
+                return line
+        return None
+    assert at_us is not None, "a moment or an event_seq is due"
+    found = reader.shelf_at(at_us)
+    if found is None:
+        return None
+    shelf, goes_on = found
+    moment = rfc3339(at_us)
+    earlier = [line for line in shelf.lines if orjson.loads(line)["ts"] <= moment]
+    # Behind the last one of a shelf there may be others that no shelf has.
+    return earlier[-1] if earlier and (goes_on or len(earlier) < len(shelf.lines)) else None
+
+
+def folded_line(reader: Reader, account: str, *, at_us: int | None, event_seq: int | None) -> bytes | None:
+    """Give what `line_at` gives, from the newest checkpoint before it."""
+    if event_seq is not None:
+        checkpoint = reader.checkpoint_at_or_before(event_seq=event_seq - 1, fold_version=FOLD_VERSION)
+    else:
+        checkpoint = reader.checkpoint_at_or_before(at_us=at_us, fold_version=FOLD_VERSION)
+    found: bytes | None = None
+    for record in folded_again(reader, account, checkpoint):
+        if at_us is not None and record.at_us > at_us:
+            break
+        if record.type is not RecordType.SNAPSHOT:
+            continue
+        found = record.line
+        if event_seq is not None and (number := _event_seq(found)) >= event_seq:
+            return found if number == event_seq else None
     if event_seq is not None:
         return None
-    if found is None and checkpoint_snapshot is not None:
-        return snapshot_at(folder, account, at_us=None, event_seq=checkpoint_snapshot)
+    if found is None and checkpoint is not None and checkpoint.event_seq:
+        return folded_line(reader, account, at_us=None, event_seq=checkpoint.event_seq)
     return found
 
 
-def _body(record: Record) -> bytes:
-    return orjson.dumps(orjson.loads(record.line)[RecordType.SNAPSHOT.value])
+LIVES_MAX = 1_000
+"""Records of divergences, and of gaps, that are read to say what became of them between two snapshots."""
+
+
+def difference_between(
+    folder: Path, account: str, first: bytes, second: bytes, unstored: Sequence[Record]
+) -> dict[str, object]:
+    """Say what changed from one snapshot's record to another's; `unstored` are records that are not stored yet."""
+    before, after = orjson.loads(first), orjson.loads(second)
+    if before["seq"] > after["seq"]:
+        before, after = after, before
+    span = {"after_seq": before["seq"], "through_seq": after["seq"]}
+    with Reader.open(folder, account) as reader:
+        stored_seq = reader.last_seq
+        counts = Counter(reader.counts(**span))
+        fresh = [one for one in unstored if max(stored_seq, before["seq"]) < one.seq <= after["seq"]]
+        counts.update(record.type.value for record in fresh if record.type is not RecordType.SNAPSHOT)
+        became = {}
+        for kind, listed in ((RecordType.DIVERGENCE, _divergences_of), (RecordType.GAP, _gaps_of)):
+            rows = reader.records_after(before["seq"], limit=LIVES_MAX, kind=kind)
+            lines = [row.line for row in rows if row.seq <= after["seq"]]
+            lines += [record.line for record in fresh if record.type is kind]
+            became[kind.value] = lives(map(orjson.loads, lines), kind.value, listed(before))
+    counts["snapshot"] = after["snapshot"]["event_seq"] - before["snapshot"]["event_seq"]
+    return {
+        "account": account,
+        **{name: _named(record) for name, record in (("a", before), ("b", after))},
+        **difference(before["snapshot"], after["snapshot"]),
+        "divergences": became["divergence"],
+        "gaps": became["gap"],
+        "records": {kind.value: counts[kind.value] for kind in RecordType},
+    }
+
+
+def _named(record: Mapping[str, Any]) -> dict[str, object]:
+    return {"event_seq": record["snapshot"]["event_seq"], "seq": record["seq"], "ts": record["ts"]}
+
+
+def _divergences_of(record: Mapping[str, Any]) -> list[str]:
+    return [str(name) for name in record["snapshot"]["reconcile"]["divergences"]]
+
+
+def _gaps_of(record: Mapping[str, Any]) -> list[str]:
+    return [str(gap["id"]) for gap in record["snapshot"]["coverage"]["gaps"]]

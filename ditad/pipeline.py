@@ -9,6 +9,7 @@ submits waits.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,11 @@ from ditad.events import (
 )
 from ditad.hub import Hub
 from ditad.journal import Archived, Checkpoint, Derived, Journal
+from ditad.money import plain
 from ditad.projection import Folded, Projection
 from ditad.records import Record, RecordType, rfc3339
 from ditad.reporting import Reporter
-from ditad.state import FOLD_VERSION
+from ditad.state import FOLD_VERSION, State
 
 QUEUE_MAX = 10_000
 """Bodies that may wait for the journal; at the bound `submit` waits, and the stream is read no faster."""
@@ -51,6 +53,14 @@ CHECKPOINT_EVENTS = 500
 So its cost per event has a bound however much is remembered. Start-up and time travel fold at most this many again.
 """
 
+START_EVENTS = 100
+START_SHARE = 16
+"""A start that folded this many events again, and one for every so many things to write, writes a checkpoint at once.
+
+To fold an event costs more than to write that many things. So a start gets hardly dearer, and a daemon that dies again
+and again, or was given a new fold, does not fold the same events each time.
+"""
+
 RESTORED_RECORDS_MAX = 4_096
 """Records that a start hands to the hub again, for readers that resume."""
 
@@ -62,6 +72,13 @@ def orders_of(body: Body) -> Iterable[str]:
     if isinstance(body, FillsReport | OrdersReport):
         return [row.order_id for row in body.rows]
     return ()
+
+
+def sums_of(state: State) -> bytes:
+    """Write what another version of the fold must come to as well, whatever its snapshots look like."""
+    sums = state.sums
+    told = (state.seed, sums.realized_pnl, sums.fees, sums.funding, sums.transfers, sums.other_income)
+    return " ".join(map(plain, told)).encode()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +113,7 @@ class Pipeline:
         self._recall = recall
         self._archived: dict[str, Archived] = {}
         self._queue: deque[_Submission] = deque()
+        self._in_hand: list[_Submission] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -105,8 +123,11 @@ class Pipeline:
         self._next_n = journal.last_n + 1
         self._records: list[Record] = []
         self._last_checkpoint_n = projection.state.n
+        self._started_far_behind = False
         self._snapshot: bytes | None = None
         self._stopping = False
+        self._turned: Callable[[], None] | None = None
+        self._turn_s_max: float | None = None
         self.turns = 0
 
     # ---- start
@@ -114,17 +135,23 @@ class Pipeline:
     def restore(self, journaled: Iterable[Event]) -> None:
         """Fold what the journal holds beyond the checkpoint; records not yet stored are kept for the next commit."""
         recent: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
+        unshelved: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
         undecided: dict[str, Decision] = {}
         for event in journaled:
             folded = self.projection.fold(event)
             recent.extend(folded.records)
-            if event.n > self._journal.derived_n:
+            if event.n <= self._journal.derived_n:
+                unshelved.extend(record for record in folded.records if record.seq > self._journal.shelved_seq)
+            else:
                 self._records.extend(folded.records)
                 self._put_away(event, folded)
             self._keep_snapshot(folded.records)
             if isinstance(event.body, Decision):
                 undecided.pop(event.body.name, None)
             undecided.update({decision.name: decision for decision in folded.decisions})
+        self._records[:0] = unshelved
+        since = self.projection.state.n - self._last_checkpoint_n
+        self._started_far_behind = since >= max(START_EVENTS, self.projection.weight() // START_SHARE)
         for decision in undecided.values():  # a crash kept these from being journaled
             self._append(decision, at_us=self._clock.now_us(), raw=None, done=None)
         self.hub.continue_from(recent[0].seq - 1 if recent else self.projection.state.seq)
@@ -183,6 +210,23 @@ class Pipeline:
             if batch:
                 await self._turn(batch)
             self.turns += 1
+            if self._turned is not None:
+                self._turned()
+
+    def watched(self, turned: Callable[[], None], turn_s_max: float | None) -> None:
+        """Call `turned` at the end of every turn, and turn at least so often, also with nothing to do."""
+        self._turned = turned
+        self._turn_s_max = turn_s_max
+
+    async def folded(self) -> None:
+        """Return once all that was submitted until this moment is durable and folded."""
+        pending = self._queue or self._in_hand
+        if not pending:
+            return
+        last = pending[-1]
+        if last.done is None:
+            last.done = asyncio.get_running_loop().create_future()
+        await asyncio.shield(last.done)
 
     def stop(self) -> None:
         """Let `run` end once what is queued is folded."""
@@ -194,19 +238,20 @@ class Pipeline:
         await self._journal.close(self._derive(final=True))
 
     async def _wait(self) -> None:
-        """Wait for a submission, or until the fold's next deadline."""
+        """Wait for a submission, or until the fold's next deadline, or until a turn is wanted all the same."""
         if self._queue or self._stopping:
             return
         self._arrived.clear()
         due_us = self.projection.deadline_us()
-        if due_us is None:
-            await self._arrived.wait()
-            return
+        due_s = math.inf if due_us is None else max(0.0, (due_us - self._clock.now_us()) / US_PER_S)
+        idle_s = math.inf if self._turn_s_max is None else self._turn_s_max
+        wait_s = min(due_s, idle_s)
         try:
-            async with asyncio.timeout(max(0.0, (due_us - self._clock.now_us()) / US_PER_S)):
+            async with asyncio.timeout(None if wait_s == math.inf else wait_s):
                 await self._arrived.wait()
         except TimeoutError:
-            self._append(Tick(due_us=due_us), at_us=max(due_us, self._clock.now_us()), raw=None, done=None)
+            if due_us is not None and due_s <= idle_s:
+                self._append(Tick(due_us=due_us), at_us=max(due_us, self._clock.now_us()), raw=None, done=None)
 
     def _take(self) -> list[_Submission]:
         batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
@@ -216,6 +261,7 @@ class Pipeline:
 
     async def _turn(self, batch: list[_Submission]) -> None:
         """Make a batch durable in one commit, then fold each of its events to the end, then publish."""
+        self._in_hand = batch
         events = self._number(batch)
         derived = self._derive(final=False)
         await self._journal.commit(events, derived)
@@ -224,6 +270,7 @@ class Pipeline:
         for event, _ in events:
             self._publish(event, self.projection.fold(event))
         self._note_needs()
+        self._in_hand = []
         for item in batch:
             if item.done is not None and not item.done.done():
                 item.done.set_result(None)
@@ -239,14 +286,18 @@ class Pipeline:
                 events.append((Event(n=n, at_us=item.at_us, heard_us=item.heard_us, body=body), raw))
         return events
 
+    def archived(self, key: str) -> bytes | None:
+        """Find what the fold has put out of its memory under a key, also where no commit has stored it yet."""
+        pending = self._archived.get(key)
+        return pending.body if pending is not None else self._recall(key)
+
     def _recalled(self, body: Body, already: set[str]) -> list[OrderRecalled]:
         """Find the archived orders that a body speaks of and that are not in memory."""
         found = []
         for order_id in dict.fromkeys(orders_of(body)):
             if order_id in already or not self.projection.may_be_archived(order_id):
                 continue
-            pending = self._archived.get(order_id)
-            record = pending.body if pending is not None else self._recall(order_id)
+            record = self.archived(order_id)
             if record is not None:
                 already.add(order_id)
                 found.append(OrderRecalled(order_id=order_id, record=record.decode()))
@@ -281,7 +332,7 @@ class Pipeline:
         state = self.projection.state
         since = state.n - self._last_checkpoint_n
         due = since >= CHECKPOINT_EVENTS and since >= self.projection.weight()
-        due = due or (final and since > 0)
+        due = due or self._started_far_behind or (final and since > 0)
         checkpoint = None
         if due:
             checkpoint = Checkpoint(
@@ -293,11 +344,13 @@ class Pipeline:
                 state=self.projection.checkpoint(),
             )
             self._last_checkpoint_n = state.n
+            self._started_far_behind = False
         return Derived(
             records=tuple(self._records),
             fold_version=FOLD_VERSION,
             checkpoint=checkpoint,
             archive=tuple(self._archived.values()),
+            sums=sums_of(state),
         )
 
     # ---- reading

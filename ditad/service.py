@@ -9,29 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 from structlog.typing import FilteringBoundLogger
 
-from ditad import history
+from ditad import explaining, history
 from ditad.api.doors import UnavailableError
 from ditad.bingx.feed import Credentials, Feed, FeedOptions, Hosts
 from ditad.bingx.network import Internet, Network
 from ditad.bingx.options import LIVE
+from ditad.bot_door import BotDoor
 from ditad.clock import US_PER_S, Clock
 from ditad.config import AccountSettings
 from ditad.errors import VenueFatalError
-from ditad.events import SettingsInForce, StreamChanged, StreamState
+from ditad.events import Event, SettingsInForce, StreamChanged, StreamState
 from ditad.hub import Hub
 from ditad.journal import Journal, Reader
+from ditad.money import plain, plain_or_none
 from ditad.pipeline import Pipeline
 from ditad.projection import Projection
-from ditad.records import Record, RecordType
+from ditad.records import Record, RecordType, rfc3339_ms
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
+from ditad.turn import capital_raw
 
 HUB_RECORDS_MAX = 8_192
 HUB_BYTES_MAX = 16 * 1024 * 1024
@@ -43,6 +47,8 @@ REFUSED_RETRY_S = 300.0
 PRUNE_INTERVAL_S = 600.0
 PRUNED_ROWS_FULL = 2_000
 SECONDS_PER_DAY = 86_400
+FOLDING_EVENTS = 2_000
+"""A start that folds more events than this says so, again and again, so that nobody takes it for hung."""
 
 
 class AccountService:
@@ -58,9 +64,15 @@ class AccountService:
         log: FilteringBoundLogger,
         network: Network | None = None,
         chance: random.Random | None = None,
+        conceal: Callable[[str], None] = lambda _: None,
+        folding: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`network` and `chance` are those of the machine, unless somebody simulates them."""
+        """`network` and `chance` are those of the machine, unless somebody simulates them.
+
+        `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at.
+        """
         self.settings = settings
+        self._conceal = conceal
         self.refusal = ""
         self._folder = folder
         self._clock = clock
@@ -82,10 +94,12 @@ class AccountService:
             reporter=Reporter(log),
             recall=self._recall,
         )
-        self.pipeline.restore(self._journal.events_from(projection.state.n + 1))
+        self.pipeline.restore(_told(self._journal.events_from(projection.state.n + 1), folding))
         self.pipeline.begin(in_force(settings))
         self._credentials = Credentials(api_key=credentials[0], api_secret=credentials[1])
+        self._bot = BotDoor(account=settings.name, bot_uids=settings.bot_uids, pipeline=self.pipeline, clock=clock)
         self._retry = asyncio.Event()
+        self._explained: explaining.Standing | None = None
         self.feed = self._new_feed()
 
     def _new_feed(self) -> Feed:
@@ -105,6 +119,7 @@ class AccountService:
             clock=self._clock,
             random=self._random,
             log=self._log,
+            conceal=self._conceal,
         )
 
     def _recall(self, order_id: str) -> bytes | None:
@@ -143,6 +158,11 @@ class AccountService:
             before_us = self._clock.now_us() - self.settings.raw_days * SECONDS_PER_DAY * US_PER_S
             while await self._journal.prune_raw(before_us) >= PRUNED_ROWS_FULL:
                 pass  # there may be more; each call waits its turn behind the commits
+
+    def admit(self, bot_uids: tuple[int, ...]) -> None:
+        """Let these uids tell the bot's books from now on."""
+        self.settings = replace(self.settings, bot_uids=bot_uids)
+        self._bot.admit(bot_uids)
 
     async def close(self) -> None:
         """Seal the journal, after the pipeline has stopped."""
@@ -201,9 +221,56 @@ class AccountService:
             "event_seq": body["event_seq"],
         }
 
+    def standing(self) -> str:
+        """Say in a few words how the account stands: its verdict, what is worst, and how far it is covered."""
+        snapshot = self.snapshot()
+        if self.refusal:
+            return f"{self.name} refused by the exchange"
+        if snapshot is None:
+            return f"{self.name} UNKNOWN, nothing heard yet"
+        body: dict[str, Any] = orjson.loads(snapshot)
+        reconcile, coverage = body["reconcile"], body["coverage"]
+        words = [f"{self.name} {reconcile['status']} {reconcile['worst_field']}".rstrip(), coverage["state"]]
+        if coverage["covered_through"] is not None:
+            words.append(f"covered through {coverage['covered_through'][:19]}Z")
+        return ", ".join(words)
+
     async def snapshot_at(self, *, at_us: int | None, event_seq: int | None) -> bytes | None:
-        """Fold the journal again up to a moment or a snapshot's number."""
-        return await asyncio.to_thread(history.snapshot_at, self._folder, self.name, at_us=at_us, event_seq=event_seq)
+        """Give the snapshot of a moment or a number, from memory where it is new, else from the journal."""
+        line = await self._line_at(at_us, event_seq)
+        return None if line is None else history.body_of(line)
+
+    async def _line_at(self, at_us: int | None, event_seq: int | None) -> bytes | None:
+        held = history.held_line(self.hub, at_us=at_us, event_seq=event_seq)
+        if held is not None:
+            return held
+        return await asyncio.to_thread(history.line_at, self._folder, self.name, at_us=at_us, event_seq=event_seq)
+
+    async def why(
+        self, field: str, *, event_seq: int | None, after_seq: int, limit: int
+    ) -> Mapping[str, object] | None:
+        """Give a page of the entries that make a figure, from the journal."""
+        return await asyncio.to_thread(self._why, field, event_seq, after_seq, limit)
+
+    def _why(self, field: str, event_seq: int | None, after_seq: int, limit: int) -> Mapping[str, object] | None:
+        """Explain a figure; the last snapshot explained is kept, for whoever reads one page after the other."""
+        with Reader.open(self._folder, self.name) as reader:
+            standing = self._explained
+            if standing is None or event_seq != standing.event_seq:
+                standing = self._explained = explaining.standing_at(reader, self.name, event_seq)
+            if standing is None:
+                return None
+            return explaining.explained(reader, standing, field, after_seq=after_seq, limit=limit)
+
+    async def difference(
+        self, a: tuple[int | None, int | None], b: tuple[int | None, int | None]
+    ) -> Mapping[str, object] | None:
+        """Give what changed between two snapshots."""
+        first, second = await self._line_at(*a), await self._line_at(*b)
+        if first is None or second is None:
+            return None
+        unstored = self.pipeline.unstored()
+        return await asyncio.to_thread(history.difference_between, self._folder, self.name, first, second, unstored)
 
     async def current_records(self, kind: RecordType, *, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Give current records: those stored, and those that the next commit will store."""
@@ -255,17 +322,40 @@ class AccountService:
         self._retry.set()
         self.feed.request_audit()
 
-    async def adopt(self, uid: int, why: str) -> Mapping[str, object]:  # noqa: ARG002 - the door's form
-        """Refuse: re-baselining is not offered by this version."""
-        raise UnavailableError("adopting E as a new baseline is not offered by this version of ditad")
+    async def adopt(self, uid: int, why: str) -> Mapping[str, object]:
+        """Accept what the exchange states as a new baseline; it is journaled with who wanted it, and why.
 
-    async def put_slots(self, uid: int, slots: Sequence[Mapping[str, object]]) -> Mapping[str, object]:  # noqa: ARG002
-        """Refuse: the bot's own books are not kept by this version."""
-        raise UnavailableError("the bot's own books are not kept by this version of ditad")
+        Raises `UnavailableError` where the account is refused, and the feed's own error where it does not stand still.
+        """
+        if self.refusal:
+            raise UnavailableError(f"nothing can be adopted while the exchange refuses this account: {self.refusal}")
+        state = self.pipeline.projection.state
+        self._log.warning("adopt.requested", uid=uid, why=why)
+        before = capital_raw(state) if state.baseline is not None else None
+        taken = await self.feed.adopt(uid, why)
+        return {
+            "baseline": {"id": taken.baseline_id, "at": rfc3339_ms(taken.taken_ms), "wallet": plain(taken.wallet)},
+            "adopted_by": uid,
+            "why": why,
+            "capital_before": plain_or_none(before),
+            "positions": len(taken.positions),
+        }
 
-    async def settle(self, uid: int, settlement: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ARG002
-        """Refuse: the bot's own books are not kept by this version."""
-        raise UnavailableError("the bot's own books are not kept by this version of ditad")
+    async def put_slots(self, uid: int, slots: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+        """Take the bot's positions."""
+        return await self._bot.put_slots(uid, slots)
+
+    async def settle(self, uid: int, settlement: Mapping[str, object]) -> Mapping[str, object]:
+        """Book a settlement of the bot, once."""
+        return await self._bot.settle(uid, settlement)
+
+
+def _told(events: Iterator[Event], folding: Callable[[int], None]) -> Iterator[Event]:
+    """Hand events on, and tell after every `FOLDING_EVENTS` of them how far it has come."""
+    for count, event in enumerate(events, 1):
+        yield event
+        if count % FOLDING_EVENTS == 0:
+            folding(event.n)
 
 
 def in_force(settings: AccountSettings) -> SettingsInForce:
@@ -289,6 +379,8 @@ def in_force(settings: AccountSettings) -> SettingsInForce:
         leverage_rounding_band=settings.reconcile.leverage_rounding_band,
         bar_us=settings.bar_s * US_PER_S,
         namespaces=dict(settings.namespaces),
+        bot_window_us=int(settings.reconcile.bot_window_s * US_PER_S),
+        bot_away_us=int(settings.reconcile.bot_away_s * US_PER_S),
     )
 
 

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
+from ditad import pipeline as pipeline_module
 from ditad.errors import JournalError
 from ditad.events import Body, Decision, Event, OrderPush, OrderStatus, PositionSide, Raw, StreamChanged, StreamState
 from ditad.hub import Hub
@@ -23,6 +25,7 @@ from ditad.projection import Projection
 from ditad.records import Record, RecordType
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
+from tests.support.running import WAIT_S_MAX
 from tests.support.story import Story, settings
 
 HOUR_US = 3_600_000_000
@@ -165,6 +168,25 @@ async def test_records_that_a_crash_kept_from_being_stored_are_stored_by_the_nex
     assert [row["seq"] for row in story.records if row["type"] != "snapshot"] == stored
 
 
+async def test_a_start_that_folds_much_again_spares_the_next_one_that(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is to write: the events that one start folded again are behind the next one's checkpoint."""
+    monkeypatch.setattr(pipeline_module, "START_EVENTS", 10)
+    story = Story(wallet="1000")
+    for number in range(1, 31):  # each is an order and its fill: more to write than there are events
+        story.order(z=f"0.{number}", ap="100.00000000", fee="0.005")
+    await bench.run(story.events[:-2], seal=False, pieces=5)
+    begun_from = []
+    for event in story.events[-2:]:
+        bench.open()
+        checkpoint = bench.journal.newest_checkpoint(FOLD_VERSION)
+        begun_from.append(0 if checkpoint is None else checkpoint.n)
+        bench.journal.abandon()
+        await bench.run([event], seal=False)
+    assert [0, story.events[-3].n] == begun_from
+
+
 async def test_nothing_is_folded_that_is_not_durable(bench: Bench) -> None:
     """When the journal fails, the events of that commit are neither folded nor published, and the pipeline ends."""
     story = busy_story()
@@ -271,6 +293,19 @@ async def test_an_order_that_left_memory_is_recalled_and_counted_once(bench: Ben
         assert "recalled" == [event.source_id.partition(":")[0] for event in reader.events()][-2]
 
 
+def test_an_order_with_an_id_beyond_all_others_leaves_memory_as_well() -> None:
+    """Whole numbers in JSON have 19 digits, an id may have 32: the fuzz found that its checkpoint could not be written."""
+    story = Story(wallet="1000")
+    order_id = story.order("9" * 31, z="0.1", ap="100.00000000", fee="0.005")
+    story.account("999.995", ("BTC-USDT", PositionSide.LONG, "0.1", "100"))
+    story.us += 5 * HOUR_US
+    audit(story, "999.995")
+    assert order_id not in story.projection.state.orders
+    restored = Projection.restored("main", story.projection.checkpoint())
+    assert restored.may_be_archived(order_id)
+    assert restored.may_be_archived("1")
+
+
 def deciding_story() -> Story:
     """Tell an order in two executions whose fees fit only the reading per fill: the fold decides that."""
     story = Story(wallet="1000")
@@ -341,3 +376,115 @@ async def test_the_present_snapshot_holds_as_long_as_the_stream_lives(bench: Ben
     await pipeline.close()
     assert before["published"].pop("valid_until") < after["published"].pop("valid_until")
     assert before == after
+
+
+# ---- signs of life ----------------------------------------------------------------------------------------------------
+
+
+class Pulse:
+    """Counts the turns of a pipeline, and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self._moved = asyncio.Event()
+
+    def turned(self) -> None:
+        """Note a turn."""
+        self.turns += 1
+        self._moved.set()
+
+    async def beats(self, count: int) -> None:
+        """Wait for so many turns from now."""
+        due = self.turns + count
+        async with asyncio.timeout(WAIT_S_MAX):
+            while self.turns < due:
+                self._moved.clear()
+                await self._moved.wait()
+
+
+async def test_an_idle_pipeline_turns_all_the_same(bench: Bench) -> None:
+    """With nothing to do it is alive; what it does then journals nothing."""
+    pipeline, pulse = bench.open(), Pulse()
+    pipeline.watched(pulse.turned, 0.001)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await pulse.beats(20)
+        pipeline.stop()
+    await pipeline.close()
+    assert 0 == bench.journal.last_n
+
+
+async def test_a_pipeline_that_nobody_watches_does_not_turn_for_nothing(bench: Bench) -> None:
+    """Where no sign of life is wanted, an idle pipeline sleeps until there is something to do."""
+    pipeline, pulse = bench.open(), Pulse()
+    pipeline.watched(pulse.turned, None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await pipeline.deliver(StreamChanged(state=StreamState.LOST, detail="x", at_ms=None), at_us=HOUR_US)
+        pipeline.stop()
+    assert pulse.turns <= 3
+    await pipeline.close()
+
+
+async def test_a_commit_that_hangs_gives_no_sign_of_life(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the journal does not answer the pipeline does not turn, although the loop around it does."""
+    pipeline, pulse = bench.open(), Pulse()
+    pipeline.watched(pulse.turned, 0.001)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    commit = bench.journal.commit
+
+    async def hanging(*said: Any) -> None:
+        reached.set()
+        await go_on.wait()
+        await commit(*said)
+
+    monkeypatch.setattr(bench.journal, "commit", hanging)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await pulse.beats(1)
+        await pipeline.submit(StreamChanged(state=StreamState.LOST, detail="x", at_ms=None), at_us=HOUR_US)
+        await reached.wait()
+        stood = pulse.turns
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        assert stood == pulse.turns
+        go_on.set()
+        await pulse.beats(1)
+        pipeline.stop()
+    await pipeline.close()
+
+
+async def test_what_was_queued_is_folded_before_it_is_said(bench: Bench) -> None:
+    """`folded` returns after the last of what stood in the queue, and at once where nothing does."""
+    pipeline = bench.open()
+    await pipeline.folded()
+    for second in range(600):
+        lost = StreamChanged(state=StreamState.LOST, detail=str(second), at_ms=None)
+        await pipeline.submit(lost, at_us=HOUR_US + second)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        while pipeline.queued():  # noqa: ASYNC110 - until the last of them is in the writer's hand
+            await asyncio.sleep(0)
+        await pipeline.folded()
+        assert (0, 600) == (pipeline.queued(), pipeline.projection.state.n)
+        pipeline.stop()
+    await pipeline.close()
+
+
+async def test_a_crash_leaves_no_hole_between_shelves(bench: Bench) -> None:
+    """Snapshots that waited for a full shelf when the power failed are put away by the next run."""
+    story = Story()
+    for _ in range(30):
+        story.order(z="1", ap="100", fee="0.05")
+    first, rest = story.events[:20], story.events[20:]
+    await bench.run(first, seal=False, pieces=10)
+    await bench.run(rest, pieces=4)
+    with Reader.open(bench.folder, "main") as reader:
+        shelves, seq = [], 0
+        while (shelf := reader.shelf_from(seq + 1)) is not None:
+            assert seq + 1 == shelf.first_seq
+            shelves.append(shelf)
+            seq = shelf.last_seq
+        assert reader.last_seq == seq
+    told = [orjson.loads(line)["snapshot"]["event_seq"] for shelf in shelves for line in shelf.lines]
+    assert list(range(1, len(told) + 1)) == told

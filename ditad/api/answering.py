@@ -17,12 +17,14 @@ from ditad.api.routes import (
     ADMIN_ONLY,
     Change,
     ChangeRequest,
+    DiffRequest,
     ListRequest,
     Page,
     PageRequest,
     PositionsRequest,
     ReadyRequest,
     SnapshotRequest,
+    WhyRequest,
 )
 from ditad.api.schema import schema
 from ditad.errors import DitadError, RefusedError, UsageError
@@ -35,7 +37,7 @@ SCANS_MAX: Final = 20
 
 API_VERSION: Final = 1
 
-Answered = PageRequest | ReadyRequest | SnapshotRequest | ListRequest | PositionsRequest
+Answered = PageRequest | ReadyRequest | SnapshotRequest | ListRequest | PositionsRequest | WhyRequest | DiffRequest
 
 
 async def answer_to(daemon: DaemonDoor, request: Answered) -> bytes:
@@ -101,6 +103,10 @@ async def _answer_to(daemon: DaemonDoor, request: Answered) -> bytes:
             return _positions(account_of(daemon, name), after_seq)
         case ListRequest(account=name):
             return await _list(account_of(daemon, name), request)
+        case WhyRequest(account=name):
+            return await _why(account_of(daemon, name), request)
+        case DiffRequest(account=name):
+            return await _difference(account_of(daemon, name), request)
 
 
 def _page(daemon: DaemonDoor, page: Page) -> bytes:
@@ -167,6 +173,23 @@ async def _snapshot(door: AccountDoor, request: SnapshotRequest) -> bytes:
         asked = f"event_seq {request.event_seq}" if request.event_seq is not None else "that time"
         raise Problem(ErrorCode.NOT_FOUND, f"{door.name} has no snapshot of {asked}: its journal begins later")
     return found + b"\n"
+
+
+async def _why(door: AccountDoor, request: WhyRequest) -> bytes:
+    number = request.event_seq
+    found = await door.why(request.field, event_seq=number, after_seq=request.after_seq, limit=request.limit)
+    if found is None and number is None:
+        raise Problem(ErrorCode.UNAVAILABLE, f"{door.name} has no snapshot yet: nothing was heard of it")
+    if found is None:
+        raise Problem(ErrorCode.NOT_FOUND, f"{door.name} has no snapshot of event_seq {number}: `ditad at` finds one")
+    return answer(dict(found))
+
+
+async def _difference(door: AccountDoor, request: DiffRequest) -> bytes:
+    found = await door.difference(*((one.at_us, one.event_seq) for one in (request.a, request.b)))
+    if found is None:
+        raise Problem(ErrorCode.NOT_FOUND, f"{door.name} has no snapshot of a or b: its journal begins later")
+    return answer(dict(found))
 
 
 def _present(door: AccountDoor) -> bytes:

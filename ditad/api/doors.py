@@ -58,6 +58,19 @@ class AccountDoor(Protocol):
     async def snapshot_at(self, *, at_us: int | None, event_seq: int | None) -> bytes | None:
         """Give the snapshot as it was at a moment, or of a number (one is given); `None`: there is none such."""
 
+    async def why(
+        self, field: str, *, event_seq: int | None, after_seq: int, limit: int
+    ) -> Mapping[str, object] | None:
+        """Give a page of the entries that make a figure, plain JSON; `None`: there is no such snapshot.
+
+        Raises `UsageError` naming the figures there are.
+        """
+
+    async def difference(
+        self, a: tuple[int | None, int | None], b: tuple[int | None, int | None]
+    ) -> Mapping[str, object] | None:
+        """Give what changed between two snapshots, each by moment or number as `snapshot_at` has them, plain JSON."""
+
     async def current_records(self, kind: RecordType, *, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Give `(seq, NDJSON line)` of the records nothing has superseded, oldest first."""
 

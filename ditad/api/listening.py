@@ -12,6 +12,7 @@ import grp
 import os
 import socket
 import stat
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,9 @@ PATH_BYTES_MAX: Final = 107
 """What a unix socket's address holds, less the final zero. (unix(7))"""
 
 BACKLOG: Final = 128
+HANDING_VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+HANDED_FD: Final = 3
+"""The first descriptor that is handed in. (sd_listen_fds(3), SD_LISTEN_FDS_START)"""
 
 
 class Listener:
@@ -32,6 +36,11 @@ class Listener:
         self.path = path
         self._identity = None if path is None else _identity(path)
 
+    @property
+    def name(self) -> str:
+        """Where it listens, for people."""
+        return os.fsdecode(self.socket.getsockname())
+
     def close(self) -> None:
         """Stop listening; remove the file if it is still the one that was made here."""
         self.socket.close()
@@ -39,10 +48,30 @@ class Listener:
             self.path.unlink(missing_ok=True)
 
 
+def handed_in(environ: MutableMapping[str, str], *, pid: int) -> socket.socket | None:
+    """Take the socket that whoever started us hands in, if there is one. (sd_listen_fds(3))
+
+    The variables are taken out of the environment and the descriptor is closed to children, so that it is taken
+    once. Raises `SettingsError` where there are several, of which nobody could say which is meant.
+    """
+    said = {name: environ.pop(name, "") for name in HANDING_VARIABLES}
+    if said["LISTEN_PID"] != str(pid) or not said["LISTEN_FDS"].isdecimal() or said["LISTEN_FDS"] == "0":
+        return None
+    if said["LISTEN_FDS"] != "1":
+        names = said["LISTEN_FDNAMES"].replace(":", ", ") or "without names"
+        raise SettingsError([f"{said['LISTEN_FDS']} sockets were handed in ({names}): one ListenStream= is due"])
+    os.set_inheritable(HANDED_FD, False)
+    try:
+        return socket.socket(fileno=HANDED_FD)
+    except OSError as exc:
+        raise SettingsError([f"what was handed in as a socket is none ({exc.strerror})"]) from exc
+
+
 def take_over(handed: socket.socket) -> Listener:
     """Use a socket that somebody else bound and listens on, as socket activation hands it in."""
-    if handed.family != socket.AF_UNIX or handed.type != socket.SOCK_STREAM:
-        raise SettingsError([f"the socket handed in is no unix stream socket ({handed.family.name})"])
+    listens = handed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if handed.family != socket.AF_UNIX or handed.type != socket.SOCK_STREAM or not listens:
+        raise SettingsError([f"the socket handed in is no listening unix stream socket ({handed.family.name})"])
     handed.setblocking(False)
     return Listener(handed, None)
 
@@ -60,7 +89,8 @@ def listen_at(path: Path, *, mode: int = 0o660, group: str | None = None) -> Lis
     try:
         listening.bind(os.fspath(path))
         path.chmod(mode)
-        os.chown(path, -1, group_id)
+        if group_id not in {-1, path.stat().st_gid}:  # a hardened unit refuses chown altogether
+            os.chown(path, -1, group_id)
         listening.listen(BACKLOG)
     except OSError as exc:
         listening.close()

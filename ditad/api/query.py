@@ -60,6 +60,13 @@ class Query:
             raise Problem(ErrorCode.BAD_REQUEST, f"{name}: a whole number {bound} is due, got {text[:40]!r}")
         return int(text)
 
+    def text(self, name: str) -> str:
+        """Give a text that must be there."""
+        text = self._given.get(name, "")
+        if not text:
+            raise Problem(ErrorCode.BAD_REQUEST, f"{name}: is due")
+        return text
+
     def flag(self, name: str) -> bool:
         """Give a switch, `1` or `0`."""
         text = self._given.get(name, "0")

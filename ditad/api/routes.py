@@ -108,6 +108,26 @@ class EventsRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WhyRequest:
+    """A page of the entries that make a figure, of the newest snapshot (`None`) or of a number's."""
+
+    account: str
+    field: str
+    event_seq: int | None
+    after_seq: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffRequest:
+    """What changed between two snapshots, each at a moment or of a number."""
+
+    account: str
+    a: SnapshotRequest
+    b: SnapshotRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRequest:
     """A call that changes something; its body is read and judged later."""
 
@@ -115,7 +135,17 @@ class ChangeRequest:
     change: Change
 
 
-Request = PageRequest | ReadyRequest | SnapshotRequest | ListRequest | PositionsRequest | EventsRequest | ChangeRequest
+Request = (
+    PageRequest
+    | ReadyRequest
+    | SnapshotRequest
+    | ListRequest
+    | PositionsRequest
+    | EventsRequest
+    | WhyRequest
+    | DiffRequest
+    | ChangeRequest
+)
 
 
 def parse(method: str, path: str, query: Iterable[tuple[str, str]]) -> Request:
@@ -138,7 +168,7 @@ def _account_request(method: str, path: str, *, account: str, what: str, query: 
         _expect(method, METHOD_OF[change], path)
         Query(query, ())
         return ChangeRequest(account=account, change=change)
-    if what not in {"readyz", "snapshot", "positions", "events", *LISTS}:
+    if what not in {"readyz", "snapshot", "positions", "events", "why", "diff", *LISTS}:
         raise _no_such_path(path)
     _expect(method, "GET", path)
     if what == "readyz":
@@ -148,6 +178,11 @@ def _account_request(method: str, path: str, *, account: str, what: str, query: 
         return _snapshot_request(account, query)
     if what == "events":
         return _events_request(account, query)
+    if what == "why":
+        return _why_request(account, query)
+    if what == "diff":
+        given = Query(query, ("a", "b"))
+        return DiffRequest(account=account, a=_one_of(account, given, "a"), b=_one_of(account, given, "b"))
     if what == "positions":
         given = Query(query, ("after_seq", "limit"))
         given.number("limit", LIMIT_MAX, least=1, most=LIMIT_MAX)
@@ -169,6 +204,25 @@ def _snapshot_request(account: str, query: Iterable[tuple[str, str]]) -> Snapsho
     if number >= 0 and at_us is not None:
         raise Problem(ErrorCode.BAD_REQUEST, "at and event_seq: give one of them")
     return SnapshotRequest(account=account, at_us=at_us, event_seq=number if number >= 0 else None)
+
+
+def _why_request(account: str, query: Iterable[tuple[str, str]]) -> WhyRequest:
+    given = Query(query, ("field", "event_seq", "after_seq", "limit"))
+    number = given.number("event_seq", -1, least=1)
+    return WhyRequest(
+        account=account,
+        field=given.text("field"),
+        event_seq=number if number >= 0 else None,
+        after_seq=given.number("after_seq", 0),
+        limit=given.number("limit", LIMIT_MAX, least=1, most=LIMIT_MAX),
+    )
+
+
+def _one_of(account: str, given: Query, name: str) -> SnapshotRequest:
+    """Read a moment or a snapshot's number."""
+    if given.text(name).isdigit():
+        return SnapshotRequest(account=account, at_us=None, event_seq=given.number(name, 0, least=1))
+    return SnapshotRequest(account=account, at_us=given.moment(name), event_seq=None)
 
 
 def _events_request(account: str, query: Iterable[tuple[str, str]]) -> EventsRequest:

@@ -91,6 +91,39 @@ _E: Final = _object(
     }
 )
 
+_B: Final = _object(
+    {
+        "since": TIME,
+        **dict.fromkeys(("began", "capital", "equity", "realized_pnl", "unrealized_pnl", "fees_paid"), AMOUNT),
+        "open_positions": COUNT,
+        "open_notional": AMOUNT,
+        "trade_seq": COUNT,
+        "peak_capital": AMOUNT,
+        "reading": TEXT_OR_NULL,
+        "positions": {
+            "type": "array",
+            "items": _object(
+                {
+                    "symbol": TEXT,
+                    "side": {"enum": ["LONG", "SHORT", "FLAT"]},
+                    **_POSITION_FIGURES,
+                    **dict.fromkeys(("slot_id", "trade_id", "stage"), TEXT),
+                }
+            ),
+        },
+        "stated": _map(TIME),
+    }
+)
+
+_ALONE: Final = _object(
+    {
+        "field": TEXT,
+        "who": {"enum": ["bot", "k", "e", "none"]},
+        **dict.fromkeys(("by", "k", "e", "b"), AMOUNT),
+    },
+    {"reading": TEXT},
+)
+
 _GAP: Final = _object(
     {
         "id": TEXT,
@@ -120,7 +153,7 @@ _SNAPSHOT: Final = _object(
         },
         "k": {"$ref": "#/$defs/k"},
         "e": {"$ref": "#/$defs/e"},
-        "b": {"type": ["object", "null"]},
+        "b": {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]},
         "published": _object(
             {
                 "capital": AMOUNT_OR_NULL,
@@ -146,6 +179,7 @@ _SNAPSHOT: Final = _object(
                 "deltas": _map(AMOUNT),
                 "explanations": TEXTS,
                 "divergences": {"type": "array"},
+                "stands_alone": {"type": "array", "items": _ALONE},
                 "ts": TIME,
             }
         ),
@@ -186,6 +220,10 @@ _INCOME: Final = _object(
     {"replaces": {"type": "array", "items": SEQ}},
 )
 
+_ATTRIBUTION: Final = _object(
+    {"cause": TEXT}, {"ids": TEXTS, "amount": AMOUNT_OR_NULL, "exact": FLAG, "evidence": TEXT, "tried": TEXTS}
+)
+
 _DIVERGENCE: Final = _object(
     {
         "id": TEXT,
@@ -204,7 +242,43 @@ _DIVERGENCE: Final = _object(
         "last_seq": SEQ,
         "confirmations": COUNT,
         "state": {"enum": ["open", "confirmed", "healed", "adopted"]},
-        "attribution": {"type": "array", "items": _object({"cause": TEXT})},
+        "attribution": {"type": "array", "items": _ATTRIBUTION},
+    }
+)
+
+_ACCOUNT_EVENT: Final = _object(
+    {
+        "timestamp": TEXT,
+        **dict.fromkeys(("runtime_namespace", "strategy_namespace", "event_namespace", "actor_name"), TEXT),
+        **dict.fromkeys(("exec_venue", "data_venue", "ledger_authority"), TEXT),
+        **dict.fromkeys(("capital", "equity"), AMOUNT_OR_NULL),
+        "open_positions": COUNT,
+        **dict.fromkeys(("current_open_notional", "current_account_leverage"), AMOUNT_OR_NULL),
+        **dict.fromkeys(("trade_id", "asset"), TEXT),
+        "side": SIDE,
+        "reason": TEXT,
+        "stage": {"enum": ["POSITION_OPENED", "CLOSED"]},
+        **dict.fromkeys(("pnl", "pnl_pct"), AMOUNT_OR_NULL),
+        "bars_held": COUNT,
+        "metadata": _object(
+            {"trade": TEXT, "opened_at": TIME_OR_NULL, "qty": AMOUNT, "entry_price": AMOUNT_OR_NULL},
+            {
+                "entry_quote": AMOUNT,
+                "order_ids": TEXTS,
+                "more_orders": FLAG,
+                "opened_before_ledger": FLAG,
+                "since": TIME,
+                "closed_at": TIME_OR_NULL,
+                "exit_price": AMOUNT_OR_NULL,
+                "exit_quote": AMOUNT,
+                **dict.fromkeys(("gross", "fees"), AMOUNT_OR_NULL),
+                **dict.fromkeys(("max_qty", "precision"), AMOUNT),
+                **dict.fromkeys(("unknown", "withdrawn"), FLAG),
+                "replaces": {"type": "array", "items": SEQ},
+                "was": AMOUNT_OR_NULL,
+                "ended_by": TEXT,
+            },
+        ),
     }
 )
 
@@ -215,7 +289,7 @@ _BODIES: Final[dict[str, Schema]] = {
     RecordType.GAP: _GAP,
     RecordType.STREAM: _object({"state": TEXT}),
     RecordType.REJECTED: _object({"source": TEXT, "reason": TEXT}),
-    RecordType.ACCOUNT_EVENT: {"type": "object"},
+    RecordType.ACCOUNT_EVENT: _ACCOUNT_EVENT,
     RecordType.SNAPSHOT: _SNAPSHOT,
 }
 
@@ -226,6 +300,64 @@ _POSITION_ITEM: Final = _object(
         "side": SIDE,
         "k": {"anyOf": [_object(_POSITION_FIGURES), {"type": "null"}]},
         "e": {"anyOf": [_object(_POSITION_FIGURES), {"type": "null"}]},
+    }
+)
+
+_ENTRY: Final = _object(
+    {
+        "seq": {"type": ["integer", "null"]},
+        "at": TIME_OR_NULL,
+        "what": TEXT,
+        "operation": {"enum": ["add", "subtract", "divide", "max", "min", "round"]},
+        "amount": AMOUNT_OR_NULL,
+        "running_total": AMOUNT_OR_NULL,
+    }
+)
+
+_WHY: Final = _object(
+    {
+        "account": TEXT,
+        "field": TEXT,
+        "event_seq": SEQ,
+        "seq": SEQ,
+        "ts": TIME,
+        "value": AMOUNT_OR_NULL,
+        "note": TEXT_OR_NULL,
+        "count": {"type": ["integer", "null"]},
+        "exact": {"type": ["boolean", "null"]},
+        "items": {"type": "array", "items": _ENTRY},
+        "next_after_seq": {"type": ["integer", "null"]},
+    }
+)
+
+_MOVED: Final = _object({"field": TEXT, "a": TEXT_OR_NULL, "b": TEXT_OR_NULL, "difference": AMOUNT_OR_NULL})
+_LIVES: Final = {
+    "type": "array",
+    "items": _object({"id": TEXT, "opened": FLAG, "closed": FLAG, "state": TEXT, "about": TEXT}),
+}
+_STANDS: Final = _object({"event_seq": SEQ, "seq": SEQ, "ts": TIME})
+_DIFFERENCE: Final = _object(
+    {
+        "account": TEXT,
+        "a": _STANDS,
+        "b": _STANDS,
+        "figures": {"type": "array", "items": _MOVED},
+        "texts": {"type": "array", "items": _object({"field": TEXT, "a": {}, "b": {}})},
+        "positions": {
+            "type": "array",
+            "items": _object(
+                {
+                    "ledger": {"enum": ["k", "e"]},
+                    "symbol": TEXT,
+                    "side": SIDE,
+                    "change": {"enum": ["opened", "closed", "changed"]},
+                    "figures": {"type": "array", "items": _MOVED},
+                }
+            ),
+        },
+        "divergences": _LIVES,
+        "gaps": _LIVES,
+        "records": _map(COUNT),
     }
 )
 
@@ -278,16 +410,58 @@ _ANSWERS: Final = {
     "GET /v1/accounts/{account}/divergences": "divergences",
     "GET /v1/accounts/{account}/gaps": "gaps",
     "GET /v1/accounts/{account}/events": "line",
-    "PUT /v1/accounts/{account}/bot/slots": "done",
-    "POST /v1/accounts/{account}/bot/settlements": "done",
+    "GET /v1/accounts/{account}/why": "why",
+    "GET /v1/accounts/{account}/diff": "diff",
+    "PUT /v1/accounts/{account}/bot/slots": "slots_taken",
+    "POST /v1/accounts/{account}/bot/settlements": "settlement_taken",
     "POST /v1/accounts/{account}/audit": "done",
     "POST /v1/accounts/{account}/adopt": "done",
 }
 
+_SENT: Final = {
+    "PUT /v1/accounts/{account}/bot/slots": "slots",
+    "POST /v1/accounts/{account}/bot/settlements": "settlement",
+}
+
+_SENT_AMOUNT: Final = {"type": ["string", "number"]}
+_SENT_NAME: Final = {"type": ["string", "integer"]}
+_SETTLED: Final = {"settlement_id": {"type": "string", "minLength": 1, "maxLength": 128}}
+
+_SAID: Final = {
+    "slots": _object(
+        {
+            "slots": {
+                "type": "array",
+                "maxItems": 1_000,
+                "items": _object(
+                    {
+                        "asset": {"type": "string", "minLength": 1, "maxLength": 64},
+                        "side": {"enum": ["LONG", "SHORT", "FLAT"]},
+                        **dict.fromkeys(("size", "entry_price"), _SENT_AMOUNT),
+                        "fsm_state": {"type": "string", "minLength": 1, "maxLength": 64},
+                    },
+                    {
+                        **dict.fromkeys(("slot_id", "trade_id"), _SENT_NAME),
+                        "unrealized_pnl": _SENT_AMOUNT,
+                        "closed": FLAG,
+                        "metadata": {"type": ["object", "null"]},
+                    },
+                ),
+            }
+        }
+    ),
+    "settlement": _object({**_SETTLED, "realized_pnl": _SENT_AMOUNT}, {"fees": _SENT_AMOUNT}),
+    "slots_taken": _object({"account": TEXT, "slots": COUNT, "open_positions": COUNT, "unchanged": FLAG}),
+    "settlement_taken": _object(
+        {"account": TEXT, **_SETTLED, "realized_pnl": AMOUNT, "fees": AMOUNT, "repeated": FLAG}
+    ),
+}
+"""What a bot sends, and what it is answered: `realized_pnl` is net, `fees` are counted beside it."""
+
 
 @cache
 def schema() -> Schema:
-    """Give the document; `answers` is by method and path, of `events` it describes one line, of errors `error`."""
+    """Give the document, by method and path; of `events` it describes one line, of errors `error`."""
     bookmark = _object({"type": {"const": "bookmark"}, "seq": SEQ, "ts": TIME})
     dropped = _object({"type": {"const": "dropped"}, "from": SEQ, "to": SEQ})
     records = {
@@ -301,6 +475,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ditad: the answers on the socket, version 1",
         "answers": {path: {"$ref": f"#/$defs/{name}"} for path, name in _ANSWERS.items()},
+        "bodies": {path: {"$ref": f"#/$defs/{name}"} for path, name in _SENT.items()},
         "$defs": {
             "amount": {"type": "string", "pattern": "^(0|-?(0|[1-9][0-9]*)(\\.[0-9]*[1-9])?)$", "not": {"const": "-0"}},
             "amount_or_null": {"anyOf": [AMOUNT, {"type": "null"}]},
@@ -310,6 +485,8 @@ def schema() -> Schema:
             },
             "k": _K,
             "e": _E,
+            "b": _B,
+            **_SAID,
             **{str(kind): body for kind, body in _BODIES.items()},
             **records,
             "bookmark": bookmark,
@@ -324,6 +501,8 @@ def schema() -> Schema:
             "income_list": _list(_item("income")),
             "divergences": _list(_item("divergence")),
             "gaps": _list(_item("gap")),
+            "why": _WHY,
+            "diff": _DIFFERENCE,
             "done": {"type": "object"},
             "error": _ERROR,
         },

@@ -35,8 +35,8 @@ IDLE_S_MAX: Final = 30.0
 FULL_S_MAX: Final = 1.0
 """A connection too many has this long to ask, so that it can be told."""
 
-STOP_S_MAX: Final = 1.0
-"""Requests under way may end within this when the server stops."""
+STOP_S_MAX: Final = 0.5
+"""Requests under way may end within this when the server stops; twice this until a peer that does not read is cut off."""
 
 VERSION_HEADER: Final = "Ditad-Api-Version"
 JSON: Final = "application/json"
@@ -63,6 +63,10 @@ class ApiServer:
         self._runner: web.ServerRunner | None = None
         self._listener: Listener | None = None
         self._feeds: set[Feed] = set()
+
+    def admit(self, admin_uids: frozenset[int]) -> None:
+        """Let these audit and adopt from now on, and nobody else."""
+        self._admin_uids = admin_uids
 
     async def start(self, listener: Listener) -> None:
         """Answer whoever connects to the listener, which is from now on this server's to close."""

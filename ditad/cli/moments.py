@@ -13,11 +13,12 @@ from typing import Final
 from ditad.errors import UsageError
 
 _DURATION: Final = re.compile(r"(\d{1,9})(s|m|h|d)")
+_NUMBER: Final = re.compile(r"[1-9]\d{0,18}")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def moment(text: str, now: datetime) -> str:
-    """Give the moment that is meant; raises `UsageError` saying how one is written."""
+def moment(text: str, now: datetime, name: str = "--since") -> str:
+    """Give the moment that is meant; raises `UsageError` naming the word and saying how one is written."""
     found = _DURATION.fullmatch(text.strip())
     try:
         if found is not None:
@@ -26,5 +27,12 @@ def moment(text: str, now: datetime) -> str:
             meant = datetime.fromisoformat(text.strip())
         utc = meant.replace(tzinfo=UTC) if meant.tzinfo is None else meant.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
-        raise UsageError(f"--since: {text!r} is no moment: write 10m, 2h, 3d, or 2026-01-31T12:00:00Z") from exc
+        raise UsageError(f"{name}: {text!r} is no moment: write 10m, 2h, 3d, or 2026-01-31T12:00:00Z") from exc
     return utc.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def moment_or_number(text: str, now: datetime, name: str) -> tuple[str, str]:
+    """Say which snapshot is meant: `("event_seq", N)` or `("at", moment)`, as the socket takes them."""
+    if _NUMBER.fullmatch(text.strip()) is not None:
+        return "event_seq", text.strip()
+    return "at", moment(text, now, name)

@@ -37,6 +37,14 @@ VERBS: Final = {
     "divergences": ("lists:divergences", "List differences between the ledgers, oldest first."),
     "gaps": ("lists:gaps", "List spans in which facts may have been missed."),
     "events": ("events:events", "Show records as they were made, or as they come (-f)."),
+    "at": ("at:at", "Show the snapshot of a moment or a number."),
+    "diff": ("diff:diff", "Say what changed between two snapshots."),
+    "why": ("why:why", "Show the entries that make a figure."),
+    "replay": ("replaying:replay", "Fold a journal again and compare what it leads to."),
+    "verify": ("replaying:verify", "Check a journal: its file, its numbers, its digests, its checkpoints."),
+    "backup": ("backup:backup", "Copy a journal while the daemon runs."),
+    "audit": ("changing:audit", "Ask the exchange now."),
+    "adopt": ("changing:adopt", "Accept what the exchange states as the new baseline."),
 }
 """A verb's place under `ditad.cli`, and what `--help` says of it."""
 
@@ -138,7 +146,7 @@ def _quiet_end() -> int:
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: status 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN; everywhere 64 wrong usage, 69 daemon not reachable, "
+    epilog="Exit codes: status 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN; everywhere 64 wrong usage, 65 journal damaged, 69 daemon not reachable, "
     "70 our own fault, 74 disk, 75 state folder in use, 77 refused, 78 wrong settings.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

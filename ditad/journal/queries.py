@@ -7,13 +7,14 @@ the write-ahead log from being folded back; the events given have no hole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from ditad.events import Event, Raw
 from ditad.journal.failures import damaged
 from ditad.journal.packing import unpack
 from ditad.journal.rows import Archived, Checkpoint, Commit, StoredRecord, event_of, raw_of, record_of
+from ditad.journal.shelves import Shelf, shelf_of
 from ditad.records import RecordType
 
 PAGE_ROWS: Final = 500
@@ -107,7 +108,11 @@ def checkpoint_at_or_before(ask: Ask, by: str, value: int, fold_version: int | N
     rows = ask(_CHECKPOINT_BY[by], value, fold_version)
     if not rows:
         return None
-    n, seq, event_seq, at_us, version, state = rows[0]
+    return _checkpoint_of(rows[0])
+
+
+def _checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
+    n, seq, event_seq, at_us, version, state = row
     return Checkpoint(n=n, seq=seq, event_seq=event_seq, at_us=at_us, fold_version=version, state=unpack(state))
 
 
@@ -132,6 +137,130 @@ def records_after(ask: Ask, seq: int, limit: int, kind: RecordType | None) -> li
     else:
         rows = ask(columns + " WHERE type = ? AND seq > ? ORDER BY seq LIMIT ?", kind.value, seq, limit)
     return [record_of(row) for row in rows]
+
+
+def shelved_seq(ask: Ask) -> int:
+    """Give the last record whose snapshots are put away, 0 where none is."""
+    return int(ask("SELECT coalesce(max(last_seq), 0) FROM shelves")[0][0])
+
+
+_SHELF: Final = "SELECT last_seq, first_seq, first_at_us, lines FROM shelves"
+
+
+def seqs_around(ask: Ask, event_seq: int) -> tuple[int, int]:
+    """Give two records between which checkpoints say a snapshot's number lies; the second may be one past all."""
+    before = ask("SELECT coalesce(max(seq), 0) FROM checkpoints WHERE event_seq < ?", event_seq)[0][0]
+    behind = ask("SELECT min(seq) FROM checkpoints WHERE event_seq >= ?", event_seq)[0][0]
+    return int(before) + 1, shelved_seq(ask) if behind is None else int(behind)
+
+
+def shelf_from(ask: Ask, seq: int) -> Shelf | None:
+    """Give the first shelf that ends at a record or after it."""
+    rows = ask(_SHELF + " WHERE last_seq >= ? ORDER BY last_seq LIMIT 1", seq)
+    return shelf_of(rows[0]) if rows else None
+
+
+def shelf_at(ask: Ask, at_us: int) -> tuple[Shelf, bool] | None:
+    """Give the last shelf that begins at or before a moment, and whether the one behind it goes on where it ends."""
+    rows = ask(_SHELF + " WHERE first_at_us <= ? ORDER BY first_at_us DESC, last_seq DESC LIMIT 1", at_us)
+    if not rows:
+        return None
+    shelf = shelf_of(rows[0])
+    behind = ask("SELECT first_seq FROM shelves WHERE last_seq > ? ORDER BY last_seq LIMIT 1", shelf.last_seq)
+    return shelf, bool(behind) and behind[0][0] == shelf.last_seq + 1
+
+
+def checkpoints(ask: Ask, after_n: int) -> Iterator[Checkpoint]:
+    """Give the checkpoints behind an event, in order, one at a time."""
+    while rows := ask(
+        "SELECT n, seq, event_seq, at_us, fold_version, state FROM checkpoints WHERE n > ? ORDER BY n LIMIT 1", after_n
+    ):
+        yield _checkpoint_of(rows[0])
+        after_n = rows[0][0]
+
+
+def facts(
+    ask: Ask, kinds: Sequence[RecordType], after_seq: int, through_seq: int, at_seq: int, limit: int
+) -> list[StoredRecord]:
+    """Give records of some types up to `through_seq` that were current once record `at_seq` was made, oldest first."""
+    assert 0 < limit <= LIMIT_MAX, f"a page has 1 to {LIMIT_MAX} rows"
+    rows = ask(
+        "SELECT seq, n, type, at_us, key, superseded_by, line FROM records"  # noqa: S608 - question marks
+        f" WHERE type IN ({_marks(kinds)}) AND seq > ? AND seq <= ? AND (superseded_by IS NULL OR superseded_by > ?)"
+        " ORDER BY seq LIMIT ?",
+        *(kind.value for kind in kinds),
+        after_seq,
+        through_seq,
+        at_seq,
+        limit,
+    )
+    return [record_of(row) for row in rows]
+
+
+def count_facts(ask: Ask, kinds: Sequence[RecordType], after_seq: int, through_seq: int) -> int:
+    """Count the records of some types that were current once `through_seq` was made; read from indexes alone."""
+    words = [kind.value for kind in kinds]
+    current = ask(
+        f"SELECT count(*) FROM records WHERE type IN ({_marks(kinds)}) AND seq > ? AND seq <= ?"  # noqa: S608
+        " AND superseded_by IS NULL AND key IS NOT NULL",
+        *words,
+        after_seq,
+        through_seq,
+    )
+    later = ask(
+        f"SELECT count(*) FROM records WHERE type IN ({_marks(kinds)}) AND superseded_by > ?"  # noqa: S608
+        " AND seq > ? AND seq <= ?",
+        *words,
+        through_seq,
+        after_seq,
+        through_seq,
+    )
+    return int(current[0][0]) + int(later[0][0])
+
+
+def straddling(ask: Ask, kinds: Sequence[RecordType], at_seq: int, through_seq: int) -> Iterator[StoredRecord]:
+    """Give the records that were current once record `at_seq` was made, and no longer once `through_seq` was."""
+    after = 0
+    while True:
+        rows = ask(
+            "SELECT seq, n, type, at_us, key, superseded_by, line FROM records"  # noqa: S608 - question marks
+            f" WHERE type IN ({_marks(kinds)}) AND superseded_by > ? AND superseded_by <= ? AND seq <= ? AND seq > ?"
+            " ORDER BY seq LIMIT ?",
+            *(kind.value for kind in kinds),
+            at_seq,
+            through_seq,
+            at_seq,
+            after,
+            PAGE_ROWS,
+        )
+        yield from (record_of(row) for row in rows)
+        if len(rows) < PAGE_ROWS:
+            return
+        after = rows[-1][0]
+
+
+def seq_before(ask: Ask, n: int) -> int:
+    """Give the last stored record (snapshots left out) of the events before `n`, 0 where there is none (binary search)."""
+    low, high = 0, int(ask("SELECT coalesce(max(seq), 0) FROM records")[0][0])
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = ask("SELECT seq, n FROM records WHERE seq >= ? ORDER BY seq LIMIT 1", middle)[0]
+        low, high = (row[0], high) if row[1] < n else (low, middle - 1)
+    return low
+
+
+def counts(ask: Ask, after_seq: int, through_seq: int) -> dict[str, int]:
+    """Count the stored records behind one and up to another, by their type."""
+    rows = ask(
+        "SELECT type, count(*) FROM records WHERE seq > ? AND seq <= ? GROUP BY type ORDER BY type",
+        after_seq,
+        through_seq,
+    )
+    return dict(rows)
+
+
+def _marks(kinds: Sequence[RecordType]) -> str:
+    return ", ".join("?" * len(kinds))
 
 
 def archived(ask: Ask, key: str, up_to_n: int | None) -> Archived | None:

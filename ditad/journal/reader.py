@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,6 +20,7 @@ from ditad.journal import queries
 from ditad.journal.failures import explain
 from ditad.journal.opening import journal_path, open_for_reading
 from ditad.journal.rows import Archived, Checkpoint, Commit, StoredRecord
+from ditad.journal.shelves import Shelf
 from ditad.records import RecordType
 
 PROBLEMS_MAX: Final = 100
@@ -37,7 +38,11 @@ class Reader:
     @classmethod
     def open(cls, folder: Path, account: str) -> Reader:
         """Open a journal that exists; raises `JournalError` and its kinds, saying what to do."""
-        path = journal_path(folder, account)
+        return cls.open_file(journal_path(folder, account), account)
+
+    @classmethod
+    def open_file(cls, path: Path, account: str) -> Reader:
+        """Open a journal wherever it lies, a backup for example; raises as `open`."""
         return cls(path, open_for_reading(path, account))
 
     def close(self) -> None:
@@ -114,6 +119,48 @@ class Reader:
     def archived(self, key: str, *, up_to_n: int | None = None) -> Archived | None:
         """Give what was archived last under a key; with `up_to_n` as a replay standing at that event would see it."""
         return queries.archived(self._ask, key, up_to_n)
+
+    def shelved_seq(self) -> int:
+        """Give the last record whose snapshots are put away, 0 where none is."""
+        return queries.shelved_seq(self._ask)
+
+    def seqs_around(self, event_seq: int) -> tuple[int, int]:
+        """Give two records between which checkpoints say a snapshot's number lies; another fold version's may be wrong."""
+        return queries.seqs_around(self._ask, event_seq)
+
+    def shelf_from(self, seq: int) -> Shelf | None:
+        """Give the first shelf of snapshots that ends at a record or after it."""
+        return queries.shelf_from(self._ask, seq)
+
+    def shelf_at(self, at_us: int) -> tuple[Shelf, bool] | None:
+        """Give the last shelf that begins at or before a moment, and whether the one behind it goes on where it ends."""
+        return queries.shelf_at(self._ask, at_us)
+
+    def checkpoints(self, after_n: int = 0) -> Iterator[Checkpoint]:
+        """Give the checkpoints behind an event, in order, one at a time."""
+        return queries.checkpoints(self._ask, after_n)
+
+    def facts(
+        self, kinds: Sequence[RecordType], *, after_seq: int, through_seq: int, at_seq: int, limit: int
+    ) -> list[StoredRecord]:
+        """Give records of some types up to `through_seq` that were current once record `at_seq` was made, oldest first."""
+        return queries.facts(self._ask, kinds, after_seq, through_seq, at_seq, limit)
+
+    def count_facts(self, kinds: Sequence[RecordType], *, after_seq: int, through_seq: int) -> int:
+        """Count the records of some types that were current once `through_seq` was made; reads none of them."""
+        return queries.count_facts(self._ask, kinds, after_seq, through_seq)
+
+    def straddling(self, kinds: Sequence[RecordType], *, at_seq: int, through_seq: int) -> Iterator[StoredRecord]:
+        """Give the records that were current once record `at_seq` was made, and no longer once `through_seq` was."""
+        return queries.straddling(self._ask, kinds, at_seq, through_seq)
+
+    def seq_before(self, n: int) -> int:
+        """Give the last stored record (snapshots left out) of the events before `n`, 0 where there is none."""
+        return queries.seq_before(self._ask, n)
+
+    def counts(self, *, after_seq: int, through_seq: int) -> dict[str, int]:
+        """Count the stored records (all but snapshots) behind one and up to another, by their type."""
+        return queries.counts(self._ask, after_seq, through_seq)
 
     def commits(self, after_n: int = 0) -> Iterator[Commit]:
         """Give digests and sums of what folding led to, commit by commit, from the one that ends after `after_n`."""

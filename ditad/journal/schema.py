@@ -10,9 +10,10 @@ the present one by the steps from `v` on. Everything is append-only except `reco
 | `raw` | what was received, packed, under the number of the first event made of it |
 | `events` | the one order. `quiet_us` is `at_us - heard_us`, `raw_back` how many numbers before this one its raw row stands (small integers cost a byte, absolute ones eight) |
 | `commits` | what folding the events up to `through_n` (from the row before) led to: last `seq`, digest, sums |
-| `records` | what was handed on, except snapshots, which are folded again when someone asks |
+| `records` | what was handed on, except snapshots |
 | `checkpoints` | the fold's state after event `n` |
 | `archive` | what the fold has put out of its memory, per key and event |
+| `shelves` | of the records `first_seq` to `last_seq` every snapshot, packed together; what no row has is folded again |
 """
 
 from __future__ import annotations
@@ -52,7 +53,15 @@ _VERSION_1: Final = (
     "CREATE TABLE archive (key TEXT, n INTEGER, body BLOB NOT NULL, PRIMARY KEY (key, n)) STRICT, WITHOUT ROWID",
 )
 
-STEPS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
+_VERSION_2: Final = (
+    """CREATE TABLE shelves (
+        last_seq INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, first_at_us INTEGER NOT NULL, lines BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX shelves_at ON shelves (first_at_us)",
+    "CREATE INDEX records_superseded ON records (superseded_by, type) WHERE superseded_by IS NOT NULL",
+)
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2)
 """The statements that take a journal of version `i` to `i + 1`; version 0 is an empty file."""
 
 SCHEMA_VERSION: Final = len(STEPS)

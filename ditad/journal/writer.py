@@ -25,6 +25,7 @@ from ditad.journal.derivation import Advance, advance
 from ditad.journal.failures import damaged, explain
 from ditad.journal.packing import pack
 from ditad.journal.rows import Checkpoint, Derived, EventRow, RawRow, event_row, raw_row, record_of
+from ditad.journal.shelves import shelf_row, shelving_after
 from ditad.records import Record
 
 CHECKPOINTS_NEWEST_KEPT: Final = 8
@@ -53,6 +54,7 @@ class Journal:
             raise damaged(str(path), f"it was folded beyond its last event {self._last_n}")
         sums = self._ask("SELECT sums FROM commits WHERE sums IS NOT NULL ORDER BY through_n DESC LIMIT 1")
         self._sums: bytes | None = sums[0][0] if sums else None
+        self._shelving = shelving_after(queries.shelved_seq(self._ask))
         self._acknowledged_n = self._last_n
         self._files = (str(path), f"{path}-wal")
         self._identities = self._identify()
@@ -96,6 +98,11 @@ class Journal:
     def derived_n(self) -> int:
         """The last event whose records are stored; a restart hands on those of later events."""
         return self._derived_n
+
+    @property
+    def shelved_seq(self) -> int:
+        """The last record whose snapshots are put away; a restart may hand on again what it knows of later ones."""
+        return self._shelving.through_seq
 
     @property
     def sealed_at_open(self) -> bool:
@@ -170,6 +177,7 @@ class Journal:
             self._connection.executemany("INSERT INTO raw VALUES (?, ?, ?, ?)", raw_rows)
             self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", event_rows)
             self._insert_records(step)
+            self._shelve(derived, seal=seal)
             if step.through_n > self._derived_n:
                 sums = derived.sums if derived.sums != self._sums else None
                 execute(
@@ -254,6 +262,15 @@ class Journal:
         if step.superseded_seqs:
             many("UPDATE records SET superseded_by = ? WHERE seq = ? AND superseded_by IS NULL", step.superseded_seqs)
         many("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", step.rows)
+
+    def _shelve(self, derived: Derived, *, seal: bool) -> None:
+        """Put snapshots away, a shelf at a time; none waits beyond a checkpoint, for a restart folds again from there."""
+        filled = [self._shelving.take(record) for record in derived.records]
+        if seal or derived.checkpoint is not None:
+            filled.append(self._shelving.close())
+        rows = [shelf_row(shelf) for shelf in filled if shelf is not None]
+        if rows:
+            self._connection.executemany("INSERT INTO shelves VALUES (?, ?, ?, ?)", rows)
 
     def _insert_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._connection.execute(

@@ -13,6 +13,7 @@ import orjson
 from ditad.api.doors import GoneError
 from ditad.api.listening import listen_at
 from ditad.api.server import ApiServer
+from ditad.errors import UsageError
 from ditad.hub import Hub
 from ditad.records import Record, RecordType, rfc3339
 
@@ -90,7 +91,22 @@ def body_of(kind: RecordType, seq: int) -> dict[str, Any]:
         case RecordType.REJECTED:
             return {"source": "private", "reason": "z: a finite number is due", "money": True, "excerpt": "{}"}
         case RecordType.ACCOUNT_EVENT:
-            return {"stage": "POSITION_OPEN"}
+            return {
+                "timestamp": at,
+                **dict.fromkeys(("runtime_namespace", "strategy_namespace", "event_namespace"), "dita_v2"),
+                **dict.fromkeys(("actor_name", "exec_venue", "data_venue", "ledger_authority"), "x"),
+                **dict.fromkeys(("capital", "equity"), "100"),
+                "open_positions": 1,
+                **dict.fromkeys(("current_open_notional", "current_account_leverage"), "1"),
+                "trade_id": "t1",
+                "asset": "FET-USDT",
+                "side": "SHORT",
+                "reason": "fill",
+                "stage": "CLOSED",
+                **dict.fromkeys(("pnl", "pnl_pct")),
+                "bars_held": 3,
+                "metadata": {"trade": "FET-USDT:SHORT:7", "opened_at": at, "qty": "1", "entry_price": None},
+            }
         case RecordType.SNAPSHOT:
             return snapshot_of(seq)
 
@@ -144,6 +160,7 @@ def snapshot_of(event_seq: int, *, status: str = "OK", account: str = "main") ->
             "deltas": {"capital_vs_wallet": "0"},
             "explanations": [] if status == "OK" else ["MISMATCH|capital_vs_wallet|delta=1"],
             "divergences": [],
+            "stands_alone": [],
             "ts": ts,
         },
     }
@@ -203,6 +220,70 @@ class FakeAccount:
         if event_seq is not None and event_seq > 100:
             return None
         return orjson.dumps(snapshot_of(event_seq or 7, account=self.name))
+
+    async def why(
+        self, field: str, *, event_seq: int | None, after_seq: int, limit: int
+    ) -> Mapping[str, object] | None:
+        """Explain one figure, of snapshots up to number 100: an opening, then a fill for every `seq` up to 5."""
+        self.calls.append(("why", field, event_seq, after_seq, limit))
+        if self.present is None or (event_seq is not None and event_seq > 100):
+            return None
+        if field != "fees_paid":
+            raise UsageError(f"field: {field!r} is no figure of this snapshot; there are fees_paid")
+        last = min(5, after_seq + limit)
+        items = [self._entry(seq) for seq in range(after_seq + bool(after_seq), last + 1)]
+        return {
+            "account": self.name,
+            "field": field,
+            "event_seq": 7,
+            "seq": 9,
+            "ts": rfc3339(START_US),
+            "value": "5" if self.status == "OK" else "6",
+            "note": None,
+            "count": 6,
+            "exact": None if last < 5 else self.status == "OK",
+            "items": items,
+            "next_after_seq": None if last == 5 else last,
+        }
+
+    @staticmethod
+    def _entry(seq: int) -> dict[str, object]:
+        return {
+            "seq": seq or None,
+            "at": rfc3339(START_US + seq * STEP_US),
+            "what": "fill" if seq else "opening",
+            "operation": "add",
+            "amount": str(min(seq, 1)),
+            "running_total": str(seq),
+            **({"order_id": str(10**18 + seq)} if seq else {}),
+        }
+
+    async def difference(
+        self, a: tuple[int | None, int | None], b: tuple[int | None, int | None]
+    ) -> Mapping[str, object] | None:
+        """Give a difference of snapshots up to number 100."""
+        self.calls.append(("difference", a, b))
+        numbers = [one[1] or 7 for one in (a, b)]
+        if max(numbers) > 100:
+            return None
+        stands = [{"event_seq": each, "seq": each, "ts": rfc3339(START_US + each * STEP_US)} for each in numbers]
+        moved = {"field": "k.fees_paid", "a": "1", "b": "1.5", "difference": "0.5"}
+        quantity = {"field": "qty", "a": None, "b": "2", "difference": None}
+        return {
+            "account": self.name,
+            "a": stands[0],
+            "b": stands[1],
+            "figures": [moved],
+            "texts": [{"field": "reconcile.status", "a": "OK", "b": "WARN"}],
+            "positions": [
+                {"ledger": "k", "symbol": "FET-USDT", "side": "LONG", "change": "opened", "figures": [quantity]}
+            ],
+            "divergences": [
+                {"id": "div-1", "opened": True, "closed": True, "state": "healed", "about": "capital_vs_wallet"}
+            ],
+            "gaps": [{"id": "gap-1", "opened": False, "closed": False, "state": "open", "about": "lost: cut"}],
+            "records": {"fill": 2, "snapshot": 3},
+        }
 
     async def current_records(self, kind: RecordType, *, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Give the list's records of a type."""

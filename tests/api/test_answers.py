@@ -80,6 +80,9 @@ def account_with_all_types() -> FakeAccount:
         (f"{MAIN}/income", "income_list"),
         (f"{MAIN}/divergences", "divergences"),
         (f"{MAIN}/gaps", "gaps"),
+        (f"{MAIN}/why?field=fees_paid", "why"),
+        (f"{MAIN}/why?field=fees_paid&event_seq=7&after_seq=2&limit=2", "why"),
+        (f"{MAIN}/diff?a=3&b=2026-01-01T00:00:00Z", "diff"),
     ],
 )
 @needs_curl
@@ -160,7 +163,13 @@ async def test_a_follower_gets_what_comes(socket: Path) -> None:
     ("path", "words", "status", "code", "named"),
     [
         ("/v1/nothing", (), 404, "not_found", "/v1/schema"),
-        (f"{MAIN}/why?field=k", (), 404, "not_found", "why"),
+        (f"{MAIN}/why?field=k", (), 400, "bad_request", "there are fees_paid"),
+        (f"{MAIN}/why", (), 400, "bad_request", "field: is due"),
+        (f"{MAIN}/why?field=fees_paid&event_seq=101", (), 404, "not_found", "event_seq 101"),
+        (f"{MAIN}/why?field=fees_paid&limit=1001", (), 400, "bad_request", "limit"),
+        (f"{MAIN}/diff?a=1", (), 400, "bad_request", "b: is due"),
+        (f"{MAIN}/diff?a=1&b=yesterday", (), 400, "bad_request", "RFC 3339"),
+        (f"{MAIN}/diff?a=1&b=101", (), 404, "not_found", "no snapshot of a or b"),
         ("/v1/accounts/other/fills", (), 404, "not_found", "known: bad, main"),
         ("/v1/accounts/bad/fills", (), 503, "unavailable", "make a new key"),
         (f"{MAIN}/fills?limit=1001", (), 400, "bad_request", "limit"),
@@ -313,5 +322,6 @@ async def test_before_any_event_there_is_no_snapshot(socket: Path) -> None:
     """An account of which nothing was heard answers unavailable, and lists nothing."""
     async with serving(FakeDaemon(FakeAccount()), socket):
         snapshot = await curl(socket, f"{MAIN}/snapshot")
+        why = await curl(socket, f"{MAIN}/why?field=fees_paid")
         fills = await curl(socket, f"{MAIN}/fills")
-    assert (503, {"items": [], "next_after_seq": None}) == (snapshot.status, fills.json())
+    assert (503, 503, {"items": [], "next_after_seq": None}) == (snapshot.status, why.status, fills.json())

@@ -13,6 +13,7 @@ from ditad.api.query import moment_us
 from ditad.api.routes import (
     Change,
     ChangeRequest,
+    DiffRequest,
     EventsRequest,
     ListRequest,
     Page,
@@ -21,6 +22,7 @@ from ditad.api.routes import (
     ReadyRequest,
     Request,
     SnapshotRequest,
+    WhyRequest,
     parse,
 )
 from ditad.records import RecordType
@@ -51,6 +53,22 @@ EVENTS = {"account": "main", "after_seq": None, "since_us": None, "follow": Fals
             SnapshotRequest(account="main", at_us=1_500_000, event_seq=None),
         ),
         (f"GET {MAIN}/positions?after_seq=3", PositionsRequest(account="main", after_seq=3)),
+        (
+            f"GET {MAIN}/why?field=fees_paid",
+            WhyRequest(account="main", field="fees_paid", event_seq=None, after_seq=0, limit=1_000),
+        ),
+        (
+            f"GET {MAIN}/why?field=position:BTC-USDT:LONG&event_seq=4&after_seq=3&limit=2",
+            WhyRequest(account="main", field="position:BTC-USDT:LONG", event_seq=4, after_seq=3, limit=2),
+        ),
+        (
+            f"GET {MAIN}/diff?a=7&b=1970-01-01T00:00:01Z",
+            DiffRequest(
+                account="main",
+                a=SnapshotRequest(account="main", at_us=None, event_seq=7),
+                b=SnapshotRequest(account="main", at_us=1_000_000, event_seq=None),
+            ),
+        ),
         (
             f"GET {MAIN}/fills",
             ListRequest(account="main", kind=RecordType.FILL, after_seq=0, limit=1_000, states=None),
@@ -94,7 +112,7 @@ def test_a_request_line_is_understood(line: str, expected: Request) -> None:
         ("GET /v2/livez", 404, "/v2/livez"),
         ("GET /v1/accounts/", 404, "no such path"),
         ("GET /v1/accounts/main", 404, "no such path"),
-        (f"GET {MAIN}/why?field=x", 404, "why"),
+        (f"GET {MAIN}/whynot?field=x", 404, "whynot"),
         (f"GET {MAIN}//fills", 404, "no such path"),
         ("POST /v1/livez", 400, "asked with GET"),
         (f"DELETE {MAIN}/fills", 400, "asked with GET"),
