@@ -25,6 +25,8 @@ Over real sockets::
         ex.cut("main", "cut_abrupt"), ex.expire_key("main", notice=False)
         ex.faults.force("rest_error", 2, code=100410), ex.faults.calm()
         ex.inject("main", {"e": "MADE_UP"}), ex.inject("main", b"not even gzip")
+        main.silent_change("-12.5")  # the wallet moves, and neither a frame nor a row ever says why
+        ex.core.streams.tamper = lambda frame: None  # until it is None again: every private frame is lost
         await ex.wait_connected("main")  # until a client listens to the account
         await trade(ex, "main", actions=300, seed=1, pause=0)
 

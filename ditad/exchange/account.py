@@ -134,10 +134,7 @@ class Account:
         `kind` is the row's incomeType where it does not follow from the reason; without `push` the row
         alone tells of it, until the next frame states the wallet.
         """
-        change = decimal_of(amount)
-        if change != round_to_wallet(change) or not change:
-            message = "move an amount other than zero with eight decimals at most"
-            raise VenueError(message)
+        change = _change_of(amount)
         if reason in {"ORDER", "FUNDING_FEE"}:
             message = f"{reason} has its own verb: trade, or settle_funding"
             raise VenueError(message)
@@ -156,6 +153,12 @@ class Account:
         if kind != "TRANSFER" or self.around.dialect.transfer_rows:
             row = self.add_income(kind, change, stamp_ms=stamp_ms, info=reason)
         self._remember(row, kind=kind, reason=reason, amount=change, event_ms=event_ms)
+
+    def silent_change(self, amount: Decimal | str | int) -> None:
+        """Move the wallet for no cause that anybody will ever tell: no frame, no row, a fact of the books alone."""
+        change = _change_of(amount)
+        self.books.other(change)
+        self._remember(None, kind="", reason="", amount=change, event_ms=None)
 
     def settle_funding(
         self, rate: Decimal | str | Mapping[str, Decimal | str], symbols: Iterable[str] | None = None
@@ -352,6 +355,14 @@ class Account:
     def tell(self, payload: Payload) -> None:
         """Hand one frame to the venue."""
         self.around.tell(Frame(account=self.spec.name, payload=payload))
+
+
+def _change_of(amount: Decimal | str | int) -> Decimal:
+    change = decimal_of(amount)
+    if change != round_to_wallet(change) or not change:
+        message = "move an amount other than zero with eight decimals at most"
+        raise VenueError(message)
+    return change
 
 
 def _income_kind(reason: str, change: Decimal) -> str:

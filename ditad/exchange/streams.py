@@ -107,6 +107,8 @@ class Streams:
     ) -> None:
         """Start without streams; `rng` picks the socket where a key has two.
 
+        `tamper`, while it is set, gets each private frame first and gives what becomes of it: the same, a
+        forged one, or None where it is lost, which no replay brings back. Books and reports never notice.
         `clock` stamps what is said; `elapsed`, whose jumps nobody sees, decides when. Without
         `compress` the gzip frames hold their text as it is, which is many times faster to make.
         """
@@ -118,6 +120,7 @@ class Streams:
         self._clock = clock
         self._elapsed = elapsed
         self._encoded = encoded if compress else stored
+        self.tamper: Callable[[Payload], Payload | None] | None = None
         self._recent: dict[str, deque[Payload]] = {}
         self._look_ms: int | None = None  # until then `poll` has nothing to do
         self._stale = False  # whether `_look_ms` may be too early
@@ -178,11 +181,14 @@ class Streams:
     def publish(self, frame: Frame) -> None:
         """Send an account's frame to one socket of each of its living keys, as the faults allow."""
         now_ms = self._elapsed()
-        self._recent.setdefault(frame.account, deque(maxlen=REPLAYED_MAX)).append(frame.payload)
+        payload = frame.payload if self.tamper is None else self.tamper(frame.payload)
+        if payload is None:
+            return
+        self._recent.setdefault(frame.account, deque(maxlen=REPLAYED_MAX)).append(payload)
         for key in self._keys.living(frame.account, now_ms):
             number = self._socket_of(key.text)
             if number is not None:
-                self._send_or_harm(number, key.text, frame.payload, now_ms)
+                self._send_or_harm(number, key.text, payload, now_ms)
 
     def expire_key(self, account: str, *, notice: bool) -> None:
         """Let all keys of an account die now, with or without `listenKeyExpired`."""

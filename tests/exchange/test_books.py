@@ -167,6 +167,7 @@ REFUSED: list[tuple[Callable[[Desk], object], str]] = [
     (lambda d: d.fill(7), "is not open"),
     (lambda d: d.close("BTC-USDT", "LONG"), "is flat"),
     (lambda d: d.deposit("0.000000001"), "eight decimals"),
+    (lambda d: d.silent_change(0), "other than zero"),
     (lambda d: d.other_income(1, reason="ORDER"), "has its own verb"),
     (lambda d: d.set_leverage("BTC-USDT", long=0), "leverage must lie"),
     (lambda d: d.set_margin_type("BTC-USDT", "both"), "margin type must be"),

@@ -112,6 +112,15 @@ def test_a_quiet_execution_is_a_fact_that_no_frame_told() -> None:
     assert [True, True, True] == [fact.in_rows for fact in executions]
 
 
+def test_a_silent_change_moves_the_wallet_and_is_never_told() -> None:
+    """No frame, no row, no number of one: only books and reports of the wallet know of it."""
+    stage = Stage()
+    stage.main.silent_change("-12.5")
+    (fact,) = stage.venue.facts("main").movements
+    assert ([], [], Decimal("9987.5")) == (stage.said, list(stage.main.incomes), stage.main.books.wallet)
+    assert (Decimal("-12.5"), None, None, None) == (fact.amount, fact.event_ms, fact.row_at_ms, fact.tran_id)
+
+
 def test_numbers_stay_when_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checker that follows along never sees a number change its fact, and asks in vain for what is gone."""
     monkeypatch.setattr(facts_module, "FACTS_MAX", 3)

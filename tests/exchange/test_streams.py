@@ -85,6 +85,24 @@ def test_frames_reach_each_living_key_and_no_other() -> None:
     assert [1, 1, 0] == [len(due.get(number, [])) for number in (first, second, market)]
 
 
+def test_a_frame_that_is_tampered_with_is_lost_or_forged_on_its_way() -> None:
+    """Nothing of it comes later, also by no replay; the books are what they were, and it ends when it ends."""
+    stage = CoreStage()
+    number = stage.core.connect(stage.listen_key())
+    stage.poll()
+    stage.core.streams.tamper = lambda _: None
+    stage.main.deposit(1)
+    stage.core.streams.tamper = lambda frame: {**frame, "E": 7}
+    stage.main.deposit(2)
+    stage.core.streams.tamper = None
+    stage.main.deposit(4)
+    wallets = [(frame["E"] == 7, frame["a"]["B"][0]["wb"]) for frame in stage.sent(number)]
+    assert [(True, "10003.00000000"), (False, "10007.00000000")] == wallets
+    stage.core.faults.force("replay")
+    again = stage.core.connect(stage.listen_key())
+    assert "10001.00000000" not in [frame["a"]["B"][0]["wb"] for frame in stage.sent(again)]
+
+
 def test_two_sockets_on_one_key_share_the_frames_between_them() -> None:
     """Each gets a part, together they get all, none comes twice."""
     stage = CoreStage()
