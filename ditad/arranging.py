@@ -10,7 +10,7 @@ cost; where that cannot be found out in bounded time, the cost is as open as the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -98,18 +98,29 @@ def arrange(run: Run, moment: list[BookFill], side: PositionSide, tick: Decimal 
     return Arranged(_standing(group), None)
 
 
-def widest(before: Run, after: Run, fills: Sequence[BookFill], side: PositionSide) -> Decimal:
+def widest(
+    before: Run, after: Run, fills: Sequence[BookFill], side: PositionSide, beside: Sequence[Decimal] = ()
+) -> Decimal:
     """Say how far the cost after a moment may be off, whatever the order of its fills.
 
-    What is open then was opened at prices of the moment, or at the entry before it.
+    What is open then was opened at prices of the moment, at the entry before it, or `beside` these.
     """
     held = abs(after.quantity)
     buys = after.quantity > 0 if side is PositionSide.BOTH else side is PositionSide.LONG
-    prices = [DERIVED.divide(fill.quote, fill.quantity) for fill in fills if fill.buy == buys]
+    prices = [*beside, *(_price(fill) for fill in fills if fill.buy == buys)]
     if before.quantity and (side is not PositionSide.BOTH or (before.quantity > 0) == buys):
         prices.append(DERIVED.divide(before.cost, abs(before.quantity)))
     costs = [DERIVED.multiply(held, price) for price in prices]
     return max((abs(DERIVED.subtract(cost, after.cost)) for cost in costs), default=ZERO)
+
+
+def opening_prices(fills: Iterable[BookFill], side: PositionSide) -> list[Decimal]:
+    """Give the prices at which fills may have opened: in one-way mode each of them."""
+    return [_price(fill) for fill in fills if side is PositionSide.BOTH or fill.buy == (side is PositionSide.LONG)]
+
+
+def _price(fill: BookFill) -> Decimal:
+    return DERIVED.divide(fill.quote, fill.quantity)
 
 
 def _by_trade_number(

@@ -42,6 +42,9 @@ CANDIDATES_MAX = 24
 TOGETHER_MAX = 3
 """A difference is looked for as the sum of so many causes at most: more would be chance."""
 
+WINDOWS = 2
+"""Settle windows before a divergence was opened from which a fact may be its cause."""
+
 FAR = Decimal("0.5")
 """A close further from the entry than this share of it is not believed to be what moved the wallet."""
 
@@ -79,21 +82,35 @@ def _is_asked(known: Divergence) -> bool:
     return known.klass not in TOO_YOUNG
 
 
+def _since_us(state: State, known: Divergence, key: str | None = None) -> int:
+    """Say since when a fact may be what E lacks: those before were settled when the difference began to show."""
+    assert state.settings is not None, "the journal begins with the settings in force"
+    twins = state.wallet_twins if key is None else state.quantity_twins[key]
+    return max(known.first_us - WINDOWS * state.settings.settle_window_us, twins.agreed_us + 1)
+
+
 # ---- the search -----------------------------------------------------------------------------------------------------
 
 
 def _searched(
-    known: Divergence, delta: Decimal, candidates: Iterable[Candidate], tried: Sequence[str] = ()
+    known: Divergence,
+    delta: Decimal,
+    candidates: Iterable[Candidate],
+    tried: Sequence[str] = (),
+    slack: Decimal = ZERO,
 ) -> list[Attribution]:
-    """Find the fewest candidates that add up to the difference; what is exact goes before what is nearly so."""
+    """Find the fewest candidates that add up to the difference; what is exact goes before what is nearly so.
+
+    `slack` is what rounded sources leave open in K itself.
+    """
     looked = [candidate for candidate in candidates if candidate.amount or candidate.slack][:CANDIDATES_MAX]
     wanted, amounts = _steps(delta), [_steps(candidate.amount) for candidate in looked]
-    slacks = [_steps(candidate.slack) + 1 for candidate in looked]
+    slacks, open_ = [_steps(candidate.slack) + 1 for candidate in looked], _steps(slack)
     for exactly in (True, False):
         for size in range(1, TOGETHER_MAX + 1):
             for places in itertools.combinations(range(len(looked)), size):
                 off = abs(sum([amounts[place] for place in places]) - wanted)
-                if off <= (1 if exactly else sum([slacks[place] for place in places])):
+                if off <= (1 if exactly else open_ + sum([slacks[place] for place in places])):
                     chosen = [looked[place] for place in places]
                     return [_attribution(candidate, exact=exactly and not candidate.slack) for candidate in chosen]
     causes = [f"{candidate.cause.value} {plain(candidate.amount)} ({candidate.ids[0]})" for candidate in looked]
@@ -121,7 +138,7 @@ def _attribution(candidate: Candidate, *, exact: bool) -> Attribution:
 def _wallet(state: State, known: Divergence) -> list[Attribution]:
     candidates = [
         *baseline(state),
-        *moved_alone(state, asked=_is_asked(known)),
+        *moved_alone(state, _since_us(state, known), asked=_is_asked(known)),
         *contradicted(state),
         *forced(state),
         *witnessed(state),
@@ -129,7 +146,8 @@ def _wallet(state: State, known: Divergence) -> list[Attribution]:
         *untold_funding(state),
         *untold_fees(state),
     ]
-    found = _searched(known, known.delta, candidates, waiting(state))
+    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    found = _searched(known, known.delta, candidates, waiting(state), slack)
     if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
         return found
     return _of_untold_closes(state, known) or found
@@ -180,11 +198,12 @@ def _quantity(state: State, known: Divergence) -> list[Attribution]:
                 evidence=f"a frame states {plain(abs(stated.quantity))}; entry and wallet stay as they were",
             )
         ]
+    since_us = _since_us(state, known, key)
     sign = Decimal(-1 if key.endswith(PositionSide.BOTH) and known.side == PositionSide.SHORT else 1)
     candidates = [
         alone(state, move, mul(move.quantity, sign), asked=_is_asked(known))
         for move in reversed(state.moves)
-        if move.key == key and move.quantity
+        if move.key == key and move.quantity and move.at_us >= since_us
     ]
     candidates += uncovered(state, key, sign)
     found = _searched(known, known.delta, candidates, waiting(state))
@@ -262,7 +281,8 @@ def _margin(state: State, known: Divergence) -> list[Attribution]:
         candidates.append(
             Candidate(cause=Cause.LEVERAGE, ids=(f"leverage:{key}",), amount=amount, evidence=evidence, slack=slack)
         )
-    return _searched(known, known.delta, candidates)
+    differing = any(other.rule == "R3" for other in state.divergences.values())
+    return _as_positions(state, known) if differing and not candidates else _searched(known, known.delta, candidates)
 
 
 def _told_differently(state: State, known: Divergence) -> list[Attribution]:

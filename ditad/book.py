@@ -3,8 +3,8 @@
 What enters: `BookFill`s (pieces of orders) and the positions of a baseline. What leaves: a `Run` per position: what
 is open, at which cost, and what closing realised.
 What holds: a late fill is put in its place and the book folded again from there, moment by moment (`ditad.arranging`),
-fill by fill (`ditad.stepping`); what nobody told of the order within a moment stays in the cost's slack.
-(account.md §4)
+fill by fill (`ditad.stepping`); what nobody told of the order within a moment stays in the cost's slack, and so does
+what a fill could have changed whose place lies behind, where single fills are forgotten. (account.md §4)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from ditad.arranging import arrange, canonical, moment_of, moments, widest
+from ditad.arranging import arrange, canonical, moment_of, moments, opening_prices, widest
 from ditad.events import PositionSide
 from ditad.money import DERIVED, ZERO, share, sub
 from ditad.stepping import BookFill, Run, step, with_tick
@@ -24,7 +24,11 @@ ROUNDED_ENTRY = "rounded"
 
 @dataclass(slots=True, kw_only=True)
 class Position:
-    """One key's history since its `base`: fills in the exchange's order and the run after each."""
+    """One key's history since its `base`: fills in the exchange's order and the run after each.
+
+    `collapsed_ms` is the end of the last moment that was folded into the base (`None`: none was), `opened_at` the lowest
+    and the highest price at which anything in it was opened.
+    """
 
     symbol: str
     side: PositionSide
@@ -32,6 +36,8 @@ class Position:
     fills: list[BookFill] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     tick: Decimal | None = None
+    collapsed_ms: int | None = None
+    opened_at: tuple[Decimal, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -91,9 +97,12 @@ class Position:
             for fill in arranged.fills:
                 run = self._follow(run, fill, waiting)
                 self.runs.append(run)
-            spread = widest(before, run, arranged.fills, self.side) if arranged.spread is None else arranged.spread
-            if spread:
-                run = self.runs[-1] = replace(run, cost_slack=DERIVED.add(run.cost_slack, spread))
+            if any(self._is_behind(fill) for fill in arranged.fills):
+                run = self.runs[-1] = self._unplaced(before, run, arranged.fills)
+            else:
+                spread = widest(before, run, arranged.fills, self.side) if arranged.spread is None else arranged.spread
+                if spread:
+                    run = self.runs[-1] = replace(run, cost_slack=DERIVED.add(run.cost_slack, spread))
             ordered.extend(arranged.fills)
         self.fills[start:] = ordered
 
@@ -109,6 +118,23 @@ class Position:
                 waiting.remove(held)
         return after
 
+    def _is_behind(self, fill: BookFill) -> bool:
+        """Say whether a fill belongs among those that are no longer single."""
+        begin_ms = fill.at_ms // 1_000 * 1_000 if fill.whole_second else fill.at_ms
+        return self.collapsed_ms is not None and begin_ms <= self.collapsed_ms
+
+    def _unplaced(self, before: Run, after: Run, fills: list[BookFill]) -> Run:
+        """Leave open what fills from behind could have changed, each at its own place among what is forgotten.
+
+        What is open was opened at one of all these prices or between them; what the cost is off by, so is the profit.
+        """
+        spread = widest(before, after, fills, self.side, self.opened_at)
+        return replace(
+            after,
+            cost_slack=DERIVED.add(after.cost_slack, spread),
+            realized_slack=DERIVED.add(after.realized_slack, spread),
+        )
+
     def collapse(self, before_ms: int) -> None:
         """Forget single fills older than `before_ms`, into the base; nothing that waits is forgotten."""
         cut = 0
@@ -119,9 +145,20 @@ class Position:
             while cut > 0 and shares(self.fills[cut - 1]):
                 cut -= 1
         if cut:
+            self._remember(self.fills[:cut])
             self.base = self.runs[cut - 1]
             del self.fills[:cut]
             del self.runs[:cut]
+
+    def _remember(self, fills: list[BookFill]) -> None:
+        """Keep of fills that are forgotten until when they were, and between which prices they opened."""
+        last_ms = max(fill.at_ms for fill in fills)
+        whole = any(fill.whole_second and fill.at_ms // 1_000 == last_ms // 1_000 for fill in fills)
+        self.collapsed_ms = last_ms // 1_000 * 1_000 + 999 if whole else last_ms
+        prices = [*self.opened_at, *opening_prices(fills, self.side)]
+        if self.base.quantity:
+            prices.append(DERIVED.divide(self.base.cost, abs(self.base.quantity)))
+        self.opened_at = (min(prices), max(prices)) if prices else ()
 
 
 def _collapsed_through(absent: Iterable[BookFill]) -> dict[str, Decimal]:

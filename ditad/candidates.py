@@ -60,10 +60,10 @@ def baseline(state: State) -> Iterator[Candidate]:
         )
 
 
-def moved_alone(state: State, *, asked: bool) -> Iterator[Candidate]:
+def moved_alone(state: State, since_us: int, *, asked: bool) -> Iterator[Candidate]:
     """Facts of K since both last agreed: E does not hold them, or does not yet."""
     for move in reversed(state.moves):
-        if move.wallet:
+        if move.wallet and move.at_us >= since_us:
             yield alone(state, move, move.wallet, asked=asked)
 
 

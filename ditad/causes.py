@@ -45,7 +45,7 @@ class Attribution:
     """One reason of a difference, with its evidence.
 
     `amount` is its part of K − E (`None`: not known). `exact`: it is that to the last digit, not within what rounded
-    sources leave open. `tried` says what was looked at where nothing explains it.
+    sources leave open. `told_by` names the event that told it. `tried` says what was looked at where nothing explains it.
     """
 
     cause: Cause
@@ -53,6 +53,7 @@ class Attribution:
     amount: Decimal | None = None
     exact: bool = False
     evidence: str = ""
+    told_by: str = ""
     tried: tuple[str, ...] = ()
 
     @property
@@ -65,7 +66,7 @@ class Attribution:
             "ids": list(self.ids),
             "amount": plain_or_none(self.amount),
             "exact": self.exact,
-            "evidence": self.evidence,
+            "evidence": self.evidence or self.told_by,
         }
 
 
@@ -76,6 +77,7 @@ class Move:
     cause: Cause
     ids: tuple[str, ...]
     n: int
+    at_us: int
     wallet: Decimal = ZERO
     key: str = ""
     quantity: Decimal = ZERO

@@ -112,14 +112,19 @@ DAEMON: Final = Section(
             default="/run/ditad/ditad.sock",
             says="where readers ask; $RUNTIME_DIRECTORY/ditad.sock wins",
         ),
-        Key(name="socket_mode", kind=Kind.MODE, default="0660", says="who may connect"),
+        Key(
+            name="socket_mode",
+            kind=Kind.MODE,
+            default="0660",
+            says="who may connect; ditad.socket, where it is used, says so itself",
+        ),
         Key(
             name="socket_group",
             kind=Kind.TEXT,
             pattern=r"[A-Za-z0-9_.-]{1,64}",
             form="a group's name",
             example="ditad",
-            says="left out: the daemon's own group",
+            says="left out: the daemon's own group; ditad.socket, where it is used, says so itself",
         ),
         Key(
             name="admin_uids",

@@ -20,6 +20,7 @@ from ditad.moves import healed_by as moved_back
 from ditad.moves import hear_change
 from ditad.reconcile import DivergenceClass, Finding, ReconcileStatus
 from ditad.records import RecordType, rfc3339
+from ditad.settle import Twins
 from ditad.state import Divergence, Inquiry, State
 from ditad.turn import Turn, capital_raw
 
@@ -37,6 +38,9 @@ EXPLAINED = frozenset(
 
 SEEN_MAX = 64
 """Residuals of one field whose beginnings are remembered while it is asked about."""
+
+HEALED_MAX = 8
+"""Facts named that have healed a part of one divergence."""
 
 LASTING = frozenset({DivergenceClass.MARK_PRICE_STALENESS, DivergenceClass.MARGIN_BASIS})
 """Of these what lasts for an audit's interval is a divergence all the same: nobody else would say why."""
@@ -106,13 +110,11 @@ def _confirm(turn: Turn, name: str, inquiry: Inquiry) -> bool:
 
 def _confirm_twins(state: State, name: str) -> None:
     """Remember the confirmed residual, so that facts on their way do not make it look like another."""
-    if name == reconcile.R1_FIELD:
-        twins, k = state.wallet_twins, capital_raw(state)
-    else:
+    twins, k = _twins_of(state, name), capital_raw(state)
+    if name != reconcile.R1_FIELD:
         _, symbol, side = name.split(":")
-        key = key_of(state, symbol, side)
-        position = state.positions.get(key)
-        twins, k = state.quantity_twins[key], position.run.quantity if position is not None else ZERO
+        position = state.positions.get(key_of(state, symbol, side))
+        k = position.run.quantity if position is not None else ZERO
     twins.confirmed = sub(k, twins.statements[-1].value)
 
 
@@ -139,7 +141,7 @@ def follow_divergences(turn: Turn, findings: Sequence[Finding]) -> None:
         if known.rule in FOLLOWING:
             known.attribution = [*_explained(known), *of_positions] or known.attribution
         close_divergence(turn, name, turn.event.source_id)
-        of_positions += known.attribution if known.rule == "R3" else []
+        of_positions += attribution_of(known) if known.rule == "R3" else []
     _explain(turn, live)
 
 
@@ -197,31 +199,56 @@ def _update_divergence(turn: Turn, known: Divergence, finding: Finding) -> None:
 def _explain(turn: Turn, live: Mapping[str, Finding]) -> None:
     """Give what is opened or has changed its reasons, and publish it; those that others take over come first.
 
-    What nothing explained is looked at again whenever another divergence changes or a round of questions is over.
+    What nothing explained is looked at again whenever another divergence changes or a round of questions is over; what
+    is another amount now, at once: a part of it may have healed.
     """
     changed, turn.unpublished = turn.unpublished, []
-    if not changed and not isinstance(turn.event.body, AuditDone):
-        return
     open_ = [known for known in turn.state.divergences.values() if known.field in live]
-    for known in sorted(open_, key=lambda known: EXPLAINED_FIRST.index(known.rule)):
-        if known not in changed and not _is_unexplained(known) and known.delta == known.explained_delta:
-            continue
-        before, known.attribution = known.attribution, attribute(turn.state, known)
+    again = bool(changed) or isinstance(turn.event.body, AuditDone)
+    moved = [
+        known
+        for known in open_
+        if known.rule in ASKED and known.delta != known.explained_delta and (known in changed or _is_still(turn, known))
+    ]
+    due = [known for known in open_ if known in changed or known in moved or (again and _is_unexplained(known))]
+    for known in sorted(due, key=lambda known: EXPLAINED_FIRST.index(known.rule)):
+        before, healed = known.attribution, known in moved and _hear_healed(turn, known, known.delta)
+        known.attribution = attribute(turn.state, known)
         known.explained_delta = known.delta
-        if known.rule in ASKED:
-            healed = _with_healed(known, known.delta)
-            known.attribution += [found for found in healed if found not in known.attribution]
-        if known not in changed and known.attribution != before and not _is_unexplained(known):
+        if known not in changed and (healed or (known.attribution != before and not _is_unexplained(known))):
             changed.append(known)
     for known in changed:
         publish_divergence(turn, known)
 
 
-def _with_healed(known: Divergence, left: Decimal) -> list[Attribution]:
-    """Give what explains a divergence and what has healed a part of it, down to what is left."""
-    explained = _explained(known)
-    ids = {found.ids for found in explained}
-    return [*explained, *(found for found in moved_back(known, left) if found.ids not in ids)]
+def _is_still(turn: Turn, known: Divergence) -> bool:
+    """Say whether nothing waits for its twin: what a difference is now it will be."""
+    twins, now = _twins_of(turn.state, known.field), turn.event.at_us
+    deadlines = [fact.deadline_us for fact in twins.facts] + [one.deadline_us for one in twins.statements[1:]]
+    return not any(deadline > now for deadline in deadlines)
+
+
+def _twins_of(state: State, name: str) -> Twins:
+    """Find the comparison of a field of R1 or R3."""
+    if name == reconcile.R1_FIELD:
+        return state.wallet_twins
+    _, symbol, side = name.split(":")
+    return state.quantity_twins[key_of(state, symbol, side)]
+
+
+def _hear_healed(turn: Turn, known: Divergence, left: Decimal) -> bool:
+    """Take note of what has healed a part of a divergence, down to what is left; says whether that is news."""
+    slack = sub(known.tolerance, turn.settings.capital_epsilon) if known.rule == "R1" else ZERO
+    ids = {found.ids for found in known.healed}
+    news = [found for found in moved_back(known, left, slack) if found.ids not in ids]
+    known.healed = [*known.healed, *news][-HEALED_MAX:]
+    return bool(news)
+
+
+def attribution_of(known: Divergence) -> list[Attribution]:
+    """Give what explains a divergence as it stands, and then what has healed a part of it."""
+    ids = {found.ids for found in known.attribution}
+    return [*known.attribution, *(found for found in known.healed if found.ids not in ids)]
 
 
 def _explained(known: Divergence) -> list[Attribution]:
@@ -238,7 +265,9 @@ def close_divergence(turn: Turn, name: str, healed_by: str, *, as_state: str = "
     known.state, known.healed_by, known.closed_us = as_state, healed_by, turn.event.at_us
     known.severity, known.last_seq = ReconcileStatus.OK.value, turn.state.event_seq + 1
     if as_state == "healed":
-        known.attribution = _with_healed(known, ZERO) or known.attribution
+        _hear_healed(turn, known, ZERO)
+        if known.healed:
+            known.attribution = _explained(known)
     publish_divergence(turn, known)
 
 
@@ -261,7 +290,7 @@ def divergence_body(known: Divergence) -> dict[str, object]:
         "last_seq": known.last_seq,
         "confirmations": known.confirmations,
         "state": known.state,
-        "attribution": [found.body for found in known.attribution],
+        "attribution": [found.body for found in attribution_of(known)],
     }
     if known.closed_us is not None:
         body["healed_by"] = known.healed_by

@@ -13,7 +13,6 @@ from dataclasses import replace
 from decimal import Decimal
 
 from ditad.beginnings import began_before, hear_unkept, release
-from ditad.book import Position
 from ditad.booking import contradict, lay, note_incomplete, rebook
 from ditad.events import Contract, FillRow, FillsReport, OrderPush, OrderRow, OrdersReport, PositionSide, Question
 from ditad.money import ZERO, exact_sum, mul
@@ -45,7 +44,7 @@ def hear_mode(turn: Turn, sides: Iterable[PositionSide]) -> None:
         position = state.positions.pop(key, None)
         if position is not None:
             base = replace(position.base, quantity=mul(position.base.quantity, sign))
-            state.positions[new] = Position(symbol=symbol, side=both, base=base, tick=position.tick)
+            state.positions[new] = replace(position, side=both, base=base, fills=[], runs=[])
             state.positions[new].change(removed=(), added=position.fills)
         said = stated.pop(key, None)
         if said is not None:

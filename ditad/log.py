@@ -35,26 +35,34 @@ def configure(
 ) -> LogStream:
     """Send what this process logs to a descriptor (stdout), and give the stream for raw lines, secrets and the end.
 
-    `level` is the least important one written (debug, info, warning, error), `form` json, console, or auto: json
-    unless the descriptor is a terminal. Call it once, at the start; the caller closes the stream last of all.
+    `level` is the least important one written (debug, info, warning, error), until `set_level`; `form` is json,
+    console, or auto: json unless the descriptor is a terminal. Call it once, at the start; the caller closes the
+    stream last of all.
     """
     target = sys.stdout.fileno() if fd is None else fd
     stream = LogStream(target, now_us=now_us, least=LEVELS[level], lines_max=lines_max, bytes_max=bytes_max)
     console = form == "console" or (form == "auto" and os.isatty(target))
 
     def stamp(_logger: object, method: str, fields: Fields) -> Fields:
-        fields["level"] = "error" if method == "exception" else method
+        fields["level"] = "error" if method in {"exception", "critical"} else method
+        if LEVELS[fields["level"]] < stream.least:
+            raise structlog.DropEvent
         fields["timestamp"] = log_lines.rfc3339(now_us())
         return fields
 
     structlog.configure(
         processors=[stamp, structlog.processors.format_exc_info, _console(target) if console else _json],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),  # the stream's level may change
         logger_factory=lambda *_: _Door(stream),
         cache_logger_on_first_use=False,
     )
     _hear_libraries()
     return stream
+
+
+def set_level(stream: LogStream, level: str) -> None:
+    """Write from now on what is at least this important, also through loggers that were bound before."""
+    stream.least = LEVELS[level]
 
 
 def _json(_logger: object, _method: str, fields: Fields) -> bytes:

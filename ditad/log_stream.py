@@ -38,10 +38,10 @@ class LogStream:
         lines_max: int = LINES_MAX,
         bytes_max: int = BYTES_MAX,
     ) -> None:
-        """Start writing to a descriptor, which stays the caller's; `least` is the level of `raw_line` still written."""
+        """Start writing to a descriptor, which stays the caller's; `least` is the level still written, and may be set."""
         self._fd = fd
         self._now_us = now_us
-        self._least = least
+        self.least = least
         self._lines_max = lines_max
         self._bytes_max = bytes_max
         self._waiting: deque[bytes] = deque()
@@ -79,7 +79,7 @@ class LogStream:
 
     def raw_line(self, line: bytes, *, level: int = logging.INFO) -> None:
         """Write a line that is encoded already, such as a snapshot's, without its newline."""
-        if level >= self._least:
+        if level >= self.least:
             self.put(line)
 
     def put(self, line: bytes) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
+from ditad.candidates import ROW_FEE_STEP
 from ditad.causes import Attribution, Cause, Move
-from ditad.events import PositionSide, Side
-from ditad.money import ZERO, exact_sum, plain, sub
+from ditad.events import BaselineTaken, PositionSide, Side
+from ditad.money import ZERO, add, exact_sum, mul, plain, sub
 from ditad.reconcile import Finding
 from ditad.records import RecordType
 from ditad.state import Divergence, State
@@ -27,6 +29,12 @@ HEARD_MAX = 16
 
 FOLLOWED = frozenset({"R1", "R3"})
 """The rules whose two sides are moved by facts and by statements alone."""
+
+PUSHED = ("order:", "account:")
+"""What the stream told, by the beginning of its event's name: such twins come close together."""
+
+TWINS_MAX = 3
+"""Pushes that may together be the twin of another one."""
 
 IDS_MAX = 8
 """Facts named in one attribution; how many more there are is said."""
@@ -42,7 +50,7 @@ def note_moves(turn: Turn) -> None:
     """Remember what this event's facts did to K."""
     state = turn.state
     total = sub(capital_raw(state), turn.capital_before)
-    if not total and not turn.drafts:
+    if (not total and not turn.drafts) or isinstance(turn.event.body, BaselineTaken):
         return
     found = [move for draft in turn.drafts for move in _moves_of(turn, draft)]
     known = exact_sum(move.wallet for move, amends in found if not amends)
@@ -51,14 +59,24 @@ def note_moves(turn: Turn) -> None:
     rest = sub(total, known)
     if amended or rest:
         cause = amended[0].cause if amended else Cause.FEE
+        if abs(rest) <= mul(ROW_FEE_STEP, Decimal(max(len(amended), 1))):
+            cause = Cause.ROUNDING
         ids = tuple(itertools.chain.from_iterable(move.ids for move in amended))
-        turn.moves.append(Move(cause=cause, ids=_bounded(ids or (turn.event.source_id,)), n=turn.event.n, wallet=rest))
+        turn.moves.append(
+            Move(
+                cause=cause,
+                ids=_bounded(ids or (turn.event.source_id,)),
+                n=turn.event.n,
+                at_us=turn.event.at_us,
+                wallet=rest,
+            )
+        )
     state.moves += turn.moves[: MOVES_MAX - len(state.moves)]
 
 
 def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
     """Give a drafted fact as a move, and whether it amends what was told before."""
-    body, n = draft.body, turn.event.n
+    body, n, at_us = draft.body, turn.event.n, turn.event.at_us
     if draft.type is RecordType.INCOME:
         name, kind = str(body["name"]), str(body["kind"])
         amount = _decimal(body["amount"])
@@ -67,6 +85,7 @@ def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
                 cause=Cause.FORCED_CLOSE if name in FORCED_NAMES else OF_INCOME[kind],
                 ids=(f"{kind}:{body['tran_id'] or draft.key}",),
                 n=n,
+                at_us=at_us,
                 wallet=-amount if kind == "funding" else amount,
             ),
             bool(draft.replaces),
@@ -77,7 +96,7 @@ def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
         cause = Cause.FORCED_CLOSE if "forced" in body else Cause.FEE if amends else Cause.UNCOVERED
         wallet = sub(_decimal(body["realized_pnl"]), _decimal(body["fee"]))
         ids = (f"order:{body['order_id']}:({body['z0']}, {body['z1']}]",)
-        yield Move(cause=cause, ids=ids, n=n, wallet=wallet, key=key, quantity=quantity), amends
+        yield Move(cause=cause, ids=ids, n=n, at_us=at_us, wallet=wallet, key=key, quantity=quantity), amends
 
 
 def _quantity_of(state: State, body: dict[str, object]) -> tuple[str, Decimal]:
@@ -107,7 +126,7 @@ def hear_change(turn: Turn, known: Divergence, finding: Finding) -> None:
     if known.k is None or known.e is None or finding.k is None or finding.e is None:
         return
     moved_k, moved_e = sub(finding.k, known.k), sub(finding.e, known.e)
-    known.k, known.e = finding.k, finding.e
+    known.k, known.e, known.tolerance = finding.k, finding.e, finding.tolerance
     if known.rule not in FOLLOWED:
         return
     found: list[Attribution] = []
@@ -120,10 +139,26 @@ def hear_change(turn: Turn, known: Divergence, finding: Finding) -> None:
                 ids=(turn.event.source_id,),
                 amount=-moved_e,
                 exact=True,
+                told_by=turn.event.source_id,
                 evidence=f"E was {plain(sub(finding.e, moved_e))} and is {plain(finding.e)}",
             )
         )
-    known.heard = [*known.heard, *found][-HEARD_MAX:]
+    for change in found:
+        twins = _twins_of(known.heard, change) if change.told_by.startswith(PUSHED) else None
+        if twins is None:
+            known.heard = [*known.heard, change][-HEARD_MAX:]
+        else:
+            known.heard = [one for one in known.heard if one not in twins]
+
+
+def _twins_of(heard: Sequence[Attribution], change: Attribution) -> tuple[Attribution, ...] | None:
+    """Find the pushes that a push is the twin of: a fill and its balance moved nothing together."""
+    pushed = [one for one in heard if one.told_by.startswith(PUSHED) and one.amount is not None]
+    for size in range(1, TWINS_MAX + 1):
+        for some in itertools.combinations(pushed, size):
+            if not add(exact_sum(one.amount for one in some if one.amount is not None), change.amount or ZERO):
+                return some
+    return None
 
 
 def _of_facts(turn: Turn, known: Divergence, moved: Decimal) -> list[Attribution]:
@@ -131,28 +166,40 @@ def _of_facts(turn: Turn, known: Divergence, moved: Decimal) -> list[Attribution
     of_wallet = known.rule == "R1"
     of_key = {f"{known.symbol}:{known.side}", f"{known.symbol}:{PositionSide.BOTH}"}
     moves = [move for move in turn.moves if of_wallet or move.key in of_key]
-    parts = [move.wallet if of_wallet else move.quantity for move in moves]
+    sign = Decimal(-1 if turn.state.one_way and known.side == PositionSide.SHORT else 1)
+    parts = [move.wallet if of_wallet else mul(move.quantity, sign) for move in moves]
     if moves and exact_sum(parts) == moved and len(moves) <= HEARD_MAX:
         return [
-            Attribution(cause=move.cause, ids=move.ids, amount=part, exact=True, evidence=f"{turn.event.source_id}")
+            Attribution(cause=move.cause, ids=move.ids, amount=part, exact=True, told_by=turn.event.source_id)
             for move, part in zip(moves, parts, strict=True)
             if part
         ]
     ids = tuple(itertools.chain.from_iterable(move.ids for move in turn.moves))
     cause = (moves or turn.moves)[0].cause if turn.moves else Cause.FEE
     ids = _bounded(ids or (turn.event.source_id,))
-    return [Attribution(cause=cause, ids=ids, amount=moved, exact=True, evidence=f"{turn.event.source_id}")]
+    return [Attribution(cause=cause, ids=ids, amount=moved, exact=True, told_by=turn.event.source_id)]
 
 
-def healed_by(known: Divergence, left: Decimal) -> list[Attribution]:
+def healed_by(known: Divergence, left: Decimal, slack: Decimal) -> list[Attribution]:
     """Choose what healed a divergence down to what is left: the fewest of what moved it that add up to the rest.
 
-    What added up to it since it was opened comes first, then since it was confirmed or explained; nothing is guessed.
+    Exactly, or within what rounded sources leave open (`slack`). What adds up to it since it was opened comes first,
+    then since it was confirmed or explained; nothing is guessed.
     """
-    for before in dict.fromkeys((known.first_delta, known.confirmed_delta, known.explained_delta)):
+    for before, size, allowed in itertools.product(
+        dict.fromkeys((known.first_delta, known.confirmed_delta, known.explained_delta)),
+        range(1, SOUGHT_MAX + 1),
+        dict.fromkeys((ZERO, slack)),
+    ):
         wanted = sub(left, before)
-        for size in range(1, SOUGHT_MAX + 1) if wanted else ():
-            for some in itertools.combinations(known.heard, size):
-                if exact_sum(part.amount for part in some if part.amount is not None) == wanted:
-                    return list(some)
+        for some in itertools.combinations(known.heard, size) if abs(wanted) > allowed else ():
+            moved = exact_sum(part.amount for part in some if part.amount is not None)
+            if abs(sub(moved, wanted)) > allowed:
+                continue
+            facts = [part for part in some if part.cause not in {Cause.STATEMENT, Cause.ROUNDING}]
+            found = bool(facts) and not any(part.told_by.startswith(PUSHED) for part in facts)
+            if found or abs(left) < abs(
+                before
+            ):  # what was asked for is news even where other things hide what it healed
+                return [replace(part, exact=not allowed) for part in facts or some]
     return []

@@ -220,6 +220,23 @@ class Order:
         stated.extend(told for told in (self.executed, self.unplaced) if told is not None)
         return max(stated)
 
+    @property
+    def lacks_since_ms(self) -> int | None:
+        """Give the moment since when fills of it may still be told, or told better; `None`: all are, to the last digit.
+
+        A fee or a profit that nobody told changes no fill.
+        """
+        if not self.incomplete:
+            return None
+        z, since_ms = self.opening, self.created_ms or 0
+        for piece in self.pieces:
+            if piece.z0 > z or piece.quote_slack:
+                return since_ms
+            z, since_ms = piece.z1, piece.at_ms // 1_000 * 1_000
+        told = max(self.known, exact_sum(row.quantity for row in self.rows))
+        unplaced = self.unplaced is not None and self.executed is None
+        return since_ms if z < told or unplaced else None
+
     def note_complete(self) -> None:
         """Remember how far the rows tell everything, when they do."""
         start = self.unkept.quantity if self.unkept is not None else ZERO

@@ -28,6 +28,9 @@ FORGET_AFTER_MS = 86_400_000
 COLLAPSE_AFTER_MS = 600_000
 """Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
 
+WAITING_FILLS_MAX = 5_000
+"""Where fills of an order are still to be told, those of its time are kept, but no more than this of a position."""
+
 
 def fold_failure(turn: Turn, failure: QuestionFailed) -> None:
     """Hear that a question was not answered: nothing is known from it, and that is said."""
@@ -128,10 +131,24 @@ def _forget(turn: Turn, asked_ms: int) -> None:
     state.witnesses = {
         moment: told for moment, told in state.witnesses.items() if int(moment.rpartition("|")[2]) >= kept_s
     }
-    for key in state.positions:
-        trades.collapse(state, key, through - COLLAPSE_AFTER_MS)
+    lacking = _lacking_since(state)
+    for key, position in state.positions.items():
+        before_ms = through - COLLAPSE_AFTER_MS
+        if len(position.fills) <= WAITING_FILLS_MAX:
+            before_ms = min(before_ms, lacking.get(position.symbol, before_ms))
+        trades.collapse(state, key, before_ms)
     retire(state, through - COLLAPSE_AFTER_MS)
     _put_away(turn, through - COLLAPSE_AFTER_MS)
+
+
+def _lacking_since(state: State) -> dict[str, int]:
+    """Give the moment per symbol since when fills of known orders are still to be told."""
+    since: dict[str, int] = {}
+    for order in (state.orders[order_id] for order_id in state.incomplete):
+        at_ms = order.lacks_since_ms
+        if at_ms is not None:
+            since[order.symbol] = min(at_ms, since.get(order.symbol, at_ms))
+    return since
 
 
 def _put_away(turn: Turn, before_ms: int) -> None:

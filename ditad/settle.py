@@ -54,11 +54,15 @@ class WaitingFact:
 
 @dataclass(slots=True, kw_only=True)
 class Twins:
-    """One compared field: the statements since the last agreement, and the facts folded since."""
+    """One compared field: the statements since the last agreement, and the facts folded since.
+
+    `agreed_us` is when both last came to agree: E held every fact from before.
+    """
 
     statements: list[Statement] = field(default_factory=list)
     facts: list[WaitingFact] = field(default_factory=list)
     confirmed: Decimal | None = None
+    agreed_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
     if abs(delta) <= tolerance:
         del twins.statements[:-1]
         twins.facts.clear()
-        twins.confirmed = None
+        twins.confirmed, twins.agreed_us = None, now_us
         return Balance(standing=Standing.SETTLED, delta=delta, residual=ZERO, deadline_us=None)
     expire(twins, now_us)
     deadline = _deadline(twins, now_us)

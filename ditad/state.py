@@ -149,7 +149,7 @@ class Divergence:
     """A difference as an object. (account.md §6)
 
     `first_delta` is what it was when it was opened, `confirmed_delta` when it was confirmed, `explained_delta` when
-    its attribution was found; `heard` is what has moved either side of it since.
+    its attribution was found; `heard` is what has moved either side of it since, `healed` what of that healed a part.
     """
 
     id: str
@@ -172,6 +172,7 @@ class Divergence:
     confirmations: int = 0
     state: str = "open"
     attribution: list[Attribution] = dataclasses.field(default_factory=list)
+    healed: list[Attribution] = dataclasses.field(default_factory=list)
     heard: list[Attribution] = dataclasses.field(default_factory=list)
     healed_by: str | None = None
     closed_us: int | None = None

@@ -809,6 +809,86 @@ def test_ids_of_frames_and_of_rows_are_not_mixed() -> None:
     assert (Decimal(2), Decimal(0)) == (mixed, alike)
 
 
+FORGOTTEN = (fill(BUY, "1", "100", order="1"), fill(BUY, "1", "104", at=5_000, order="2"))
+"""Two openings; what is closed between them is closed at an entry of 100, what is closed after them at 102."""
+
+
+def test_a_fill_whose_place_is_forgotten_leaves_open_what_it_would_change_there() -> None:
+    """After the true order 1 is held at 104: the book has it at 102, and between 100 and 104 all is possible."""
+    held = position(LONG, *FORGOTTEN)
+    held.collapse(9_000)
+    held.change(removed=(), added=(fill(SELL, "1", "110", at=2_000, order="3", rp="10"),))
+    assert (Decimal(102), Decimal(2), Decimal(2)) == (held.run.cost, held.run.cost_slack, held.run.realized_slack)
+    held.collapse(9_000)
+    held.change(removed=(), added=(fill(SELL, "1", "110", at=6_000, order="4"),))
+    assert (Decimal(0), Decimal(0), Decimal(4)) == (held.run.quantity, held.run.cost_slack, held.run.realized_slack)
+
+
+def test_a_late_fill_that_could_not_change_an_entry_leaves_nothing_open() -> None:
+    """All that was opened behind was opened at one price."""
+    held = position(LONG, fill(BUY, "2", "100"))
+    held.collapse(9_000)
+    held.change(removed=(), added=(fill(SELL, "1", "110", order="3"),))
+    assert (Decimal(100), Decimal(0)) == (held.run.cost, held.run.cost_slack)
+
+
+def test_the_entry_that_a_ledger_begins_with_is_one_of_those_prices() -> None:
+    """A position was stated at 100, and grew at 104; in one-way mode a price of any fill may be that of an opening."""
+    base = Run(quantity=Decimal(1), cost=Decimal(100))
+    late = fill(SELL, "1", "110", at=2_000, order="3")
+    for side in (LONG, BOTH):
+        held = position(side, FORGOTTEN[1], base=base)
+        held.collapse(9_000)
+        held.change(removed=(), added=(late,))
+        assert (Decimal(102), Decimal(2)) == (held.run.cost, held.run.cost_slack)
+
+
+@pytest.mark.parametrize(
+    ("whole", "late", "slack"),
+    [
+        (False, fill(SELL, "1", "110", at=5_001, order="3"), "0"),
+        (False, fill(SELL, "1", "110", at=5_000, order="3", whole=True), "2"),
+        (True, fill(SELL, "1", "110", at=5_001, order="3"), "2"),
+        (True, fill(SELL, "1", "110", at=6_000, order="3", whole=True), "0"),
+    ],
+    ids=["exact times", "its second", "the second before it", "another second"],
+)
+def test_what_is_forgotten_ends_with_its_last_moment(*, whole: bool, late: BookFill, slack: str) -> None:
+    """A fill has its place after all that is forgotten, unless a stamp is only good to a second that they share."""
+    held = position(LONG, FORGOTTEN[0], replace(FORGOTTEN[1], whole_second=whole))
+    held.collapse(9_000)
+    held.change(removed=(), added=(late,))
+    assert Decimal(slack) == held.run.cost_slack
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from([LONG, BOTH]),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.integers(95, 105)), min_size=2, max_size=9),
+    st.integers(0, 8),
+)
+def test_wherever_a_late_fill_belongs_the_true_cost_is_within_what_is_left_open(
+    side: PositionSide, told: list[tuple[bool, int, int]], late: int
+) -> None:
+    """Fold fills one after the other, and again with one of them after all others were forgotten."""
+    fills: list[BookFill] = []
+    open_ = 0
+    for place, (buy, quantity, price) in enumerate(told):
+        opens = buy or (side is LONG and quantity > open_)  # in hedge mode nothing is closed beyond what is open
+        open_ += quantity if opens else -quantity
+        fills.append(fill(opens, str(quantity), str(price), at=place, order=str(place)))
+    truth = position(side, *fills).run
+    missed = fills.pop(late % len(fills))
+    held = position(side, *fills)
+    held.collapse(1_000)
+    held.change(removed=(), added=(missed,))
+    if held.collapsed_ms is None:  # a close waited for it from the first on
+        assert truth == held.run
+    assert truth.quantity == held.run.quantity
+    assert abs(truth.cost - held.run.cost) <= held.run.cost_slack + Decimal("1e-18")
+    assert abs(truth.realized - held.run.realized) <= held.run.realized_slack + Decimal("1e-18")
+
+
 # ---- the tick -------------------------------------------------------------------------------------------------------------
 
 

@@ -122,6 +122,8 @@ def test_the_defaults_are_those_of_the_contract(write: Write) -> None:
         pending_fee_bound=Decimal(20),
         lot_step=Decimal("0.001"),
         settle_window_s=2.0,
+        bot_window_s=10.0,
+        bot_away_s=3600.0,
     )
     assert (None, Decimal(0), None) == (account.seed_capital, account.min_capital, account.max_capital)
     assert (60, 30, ()) == (account.bar_s, account.raw_days, account.bot_uids)

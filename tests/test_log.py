@@ -139,6 +139,20 @@ def test_what_is_less_important_than_the_level_is_not_written(wire: Wire, level:
     assert due + (level in {"debug", "info"}) == len(wire.lines())
 
 
+def test_the_level_changes_for_loggers_that_were_bound_before(wire: Wire) -> None:
+    """After a reload an old logger writes as much as is wanted now; raw lines too."""
+    stream = wire.configure(level="warning")
+    bound = structlog.get_logger().bind(account="main")
+    bound.info("before")
+    log.set_level(stream, "debug")
+    bound.debug("after")
+    stream.raw_line(b'{"event":"raw"}')
+    log.set_level(stream, "error")
+    bound.warning("never")
+    bound.critical("last")
+    assert ["after", "raw", "last"] == [line["event"] for line in wire.lines()]
+
+
 def test_raw_lines_keep_their_bytes_and_their_place(wire: Wire) -> None:
     """A snapshot is encoded once for all; among other lines it stands where it was logged."""
     stream = wire.configure()

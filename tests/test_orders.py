@@ -1262,3 +1262,33 @@ def test_profits_before_what_rows_tell_leave_a_cumulative_profit_unknown() -> No
     order = heard(frame("3", "100.00000000", rp="5", n="0.15"), Decimal(4))
     hear_rows(order, [row("1", "100", fee="0.05", rp=rp, at=1_000, td=rp) for rp in ("5", "3")])
     assert [("0", "2"), ("2", "4")] == spans(told(unkept(order, "2", "200", price="100.00000000"), amounts=CUMULATIVE))
+
+
+# ---- since when fills are lacking -------------------------------------------------------------------------------------
+
+
+FIRST = frame("1", "100.0", n="0.05", last=("1", "100"), at=5_400, traded=SECOND + 5_400)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lacks_s"),
+    [
+        ((FIRST,), None),
+        ((frame("1", "100.0", n=None, rp=None, last=("1", "100")),), None),
+        ((frame("1"), frame("2", "100.0", n="0.05", last=("1", "100"), at=9_000)), 0),
+        ((FIRST, frame("2", at=9_000)), 5),
+        ((FIRST, frame("2", "100.01", n=None, at=9_000)), 5),
+        ((FIRST, frame(None, at=9_000)), 5),
+        ((FIRST, row("1", "100", at=5_000), row("1", "101", at=9_000)), 5),
+    ],
+    ids=["complete", "a fee alone", "the beginning", "a price", "its digits", "a frame without z", "what rows exceed"],
+)
+def test_fills_are_lacking_since_the_last_one_that_is_wholly_told(
+    evidence: tuple[OrderPush | FillRow, ...], lacks_s: int | None
+) -> None:
+    """What comes to light of an order comes after that; a fee or a profit that is still to be told changes no fill."""
+    order = heard(*evidence)
+    derivation = told(order)
+    order.pieces, order.incomplete = list(derivation.pieces), derivation.incomplete
+    expected = None if lacks_s is None else SECOND + lacks_s * 1_000 if lacks_s else 0
+    assert expected == order.lacks_since_ms

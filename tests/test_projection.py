@@ -22,7 +22,6 @@ from ditad.events import (
     BaselineTaken,
     Body,
     BotSettlement,
-    BotSlots,
     CoveredOrder,
     Event,
     FillsReport,
@@ -375,11 +374,11 @@ def test_before_the_settings_nothing_is_published() -> None:
 
 
 def test_what_changes_nothing_leads_to_nothing() -> None:
-    """A tick before any deadline and the bot's own books make no record here."""
+    """A tick before any deadline, and a settlement that was heard before, make no record."""
     story = Story()
+    story.tell(BotSettlement(settlement_id="s", realized_pnl=D(1), fees=D(0), uid=0))
     before = len(story.records)
     story.tell(Tick(due_us=1))
-    story.tell(BotSlots(slots=(), uid=0))
     story.tell(BotSettlement(settlement_id="s", realized_pnl=D(1), fees=D(0), uid=0))
     assert before == len(story.records)
 

@@ -19,6 +19,7 @@ import pytest
 
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
+from tests.systemd import recipe
 from tests.test_cli_end_to_end import agreed, begun, daemon, running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,11 +46,27 @@ CHECK = re.compile(r"(sudo )?(CREDENTIALS_DIRECTORY=/etc/ditad )?\.venv/bin/dita
 RUN = re.compile(
     r"sudo CREDENTIALS_DIRECTORY=/etc/ditad( RUNTIME_DIRECTORY=/run/ditad)? \.venv/bin/ditad run --config /etc/ditad/ditad\.toml"
 )
+BOT = re.compile(
+    r"""curl -s --unix-socket "\$DITAD_SOCKET" (-X PUT )?-d '\{[^']+\}' http://d/v1/accounts/main/bot/(slots|settlements)"""
+)
 ASK = re.compile(r"ditad (status|snapshot|positions|fills|income|divergences|gaps|events)( --[a-z-]+( \d+)?)*")
-CURL = re.compile(r'curl -s --unix-socket "\$DITAD_SOCKET" ("?)http://d/v1/[a-z/_?=0-9]+\1')
-PROOF = re.compile(r"\.venv/bin/python -m tests\.(simulation --seeds|fuzz --inputs|kills --kills) (\d+)")
-FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, CURL)
-KNOWN = (*map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK)), *(form.pattern for form in FORMS))
+CURL = re.compile(r'curl -s --unix-socket "\$DITAD_SOCKET" ("?)http://d/v1/[a-z/_?=0-9&]+\1')
+LOOK = re.compile(r"ditad (at \S+|diff \S+ \S+|why \S+)( --json)?")
+ON_JOURNAL = re.compile(
+    r"ditad (replay|verify|backup) --config /etc/ditad/ditad\.toml( --out /var/backups/main\.journal)?"
+)
+RESTORE = re.compile(r"sudo (rm -f|cp)( /var/(lib/ditad|backups)/main\.journal(-wal|-shm)?){2}")
+ACT = re.compile(r'ditad (audit|adopt --why "[^"]+" --yes)')
+TRAVEL = ".venv/bin/python tests/benchmarks/time_travel.py"
+PROOF = re.compile(
+    r"\.venv/bin/python -m tests\.(simulation --seeds|fuzz --inputs|kills --kills|hostile --requests) (\d+)"
+)
+SYSTEMD = ".venv/bin/python -m tests.systemd"
+FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, LOOK, ON_JOURNAL, RESTORE, ACT, CURL, BOT)
+KNOWN = (
+    *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, SYSTEMD, *recipe.commands(README))),
+    *(form.pattern for form in FORMS),
+)
 """Every form of command that a test below runs; a line of no such form needs a test first."""
 
 
@@ -58,6 +75,12 @@ def commands() -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
     lines = [re.sub(r"\s+# .*$", "", line).strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_service_recipe_is_run_in_the_sandbox() -> None:
+    """Its lines are those that `tests.systemd` runs as root under a real systemd, by the command that is shown."""
+    assert set(recipe.commands(README)) <= set(commands())
+    assert SYSTEMD in commands()
 
 
 def shown(form: re.Pattern[str]) -> list[str]:
@@ -162,6 +185,75 @@ async def test_the_verbs_that_ask(folder: Path) -> None:
                 assert orjson.loads(out), line
 
 
+async def test_the_verbs_that_look_back(folder: Path) -> None:
+    """Each shows what was, of a young account too, whose ten minutes have not passed yet."""
+    async with lived(folder) as (socket, _):
+        for line in shown(LOOK):
+            told = re.sub(r"^ditad\b", DITAD, line).replace("10m", "0s")
+            code, out, err = await shell(told, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
+            assert (line, 0, "") == (line, code, err)
+            assert out.strip(), line
+            if "--json" in line:
+                assert orjson.loads(out), line
+
+
+async def test_the_verbs_that_act(folder: Path) -> None:
+    """Who may, root that is, asks the exchange now and adopts; everybody else is told who may."""
+    async with lived(folder) as (socket, _):
+        for line in shown(ACT):
+            told = re.sub(r"^ditad\b", DITAD, line)
+            code, out, err = await shell(told, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
+            assert (line, 0 if os.getuid() == 0 else 77) == (line, code), err
+            assert bool(out) == (code == 0), line
+
+
+async def test_a_journal_is_checked_copied_and_restored(folder: Path) -> None:
+    """While the daemon runs it is checked and copied; the copy, put back, is asked about up to the present."""
+    settings, state = folder / "ditad.toml", folder / "state"
+    places = {
+        "/etc/ditad/ditad.toml": str(settings),
+        "/var/backups": str(folder / "backups"),
+        "/var/lib/ditad": str(state),
+        "sudo ": "",
+    }
+    (folder / "backups").mkdir()
+
+    async def done(line: str) -> None:
+        told = re.sub(r"^ditad\b", DITAD, line)
+        for place, ours in places.items():
+            told = told.replace(place, ours)
+        code, _, err = await shell(told, cwd=ROOT)
+        assert (line, 0, "") == (line, code, err)
+
+    async with SimulatedExchange(seed=13, accounts=[AccountSpec(name="main")]) as exchange:
+        key, secret = exchange.credentials["main"]
+        urls = {"rest_url": exchange.rest_url, "ws_url": exchange.ws_url}
+        settings_file(folder, account_settings(folder, "main", **urls, api_key=key, api_secret=secret))
+        async with daemon(settings):
+            await begun(folder / "s")
+            since = exchange.mark("main")
+            await trade(exchange, "main", actions=10, seed=9)
+            await agreed(folder / "s", exchange.books_since(since))
+            for line in shown(ON_JOURNAL):
+                await done(line)
+            await trade(exchange, "main", actions=10, seed=10)
+        for line in shown(RESTORE):
+            await done(line)
+        async with daemon(settings):
+            await agreed(folder / "s", exchange.books_since(since))
+
+
+async def test_the_bots_own_books_by_curl(folder: Path) -> None:
+    """What is shown is taken, and a repeat changes nothing."""
+    async with lived(folder) as (socket, _):
+        for line in shown(BOT):
+            told = [
+                orjson.loads((await shell(line, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)}))[1]) for _ in range(2)
+            ]
+            assert [] == [answer for answer in told if "error" in answer]
+            assert [False, True] == [answer.get("repeated", answer.get("unchanged")) for answer in told]
+
+
 async def test_the_same_by_curl(folder: Path) -> None:
     """Each path answers curl; those that are JSON are."""
     async with lived(folder) as (socket, _):
@@ -207,7 +299,7 @@ async def test_a_real_account(folder: Path) -> None:
 @pytest.mark.parametrize("line", shown(PROOF))
 async def test_the_proofs(line: str) -> None:
     """Simulation, fuzz and kills are run by the commands shown, with small numbers."""
-    few = {"simulation": "2", "fuzz": "400", "kills": "1"}
+    few = {"simulation": "2", "fuzz": "400", "kills": "1", "hostile": "300"}
     match = PROOF.fullmatch(line)
     assert match is not None
     short = line.replace(".venv/bin/python", shlex.quote(sys.executable)).removesuffix(match[2])
@@ -215,6 +307,16 @@ async def test_the_proofs(line: str) -> None:
         short + next(count for name, count in few.items() if name in short), cwd=ROOT, wait_s=BENCHMARK_S_MAX
     )
     assert 0 == code, out + err
+
+
+async def test_the_benchmark_of_time_travel(folder: Path) -> None:
+    """It runs from any folder, with a short life, and prints each figure next to its baseline."""
+    line = TRAVEL.replace(".venv/bin/python", shlex.quote(sys.executable)).replace("tests/", f"{ROOT}/tests/", 1)
+    code, out, err = await shell(f"{line} --events 1000 --json", cwd=folder, wait_s=BENCHMARK_S_MAX)
+    assert (0, "") == (code, err)
+    result = orjson.loads(out)
+    assert 1000 == result["events"]
+    assert {"at a number", "baseline: folded, a number"} <= set(result["figures"])
 
 
 async def test_the_benchmark(folder: Path) -> None:

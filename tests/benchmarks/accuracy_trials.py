@@ -44,6 +44,16 @@ DERIVED = frozenset({"R4", "R5", "R6"})
 """Rules whose figures follow from what the others compare; what they name besides is counted apart."""
 
 
+SHOWN_BY = {
+    "statement": frozenset({"R3"}),
+    "uncovered_interval": frozenset({"R1", "R3"}),
+    "extra_fill": frozenset({"R1", "R3"}),
+    "forced_close": frozenset({"R1", "R3"}),
+    "untold_close": frozenset({"R1", "R3"}),
+}
+"""The rules by which a kind shows, where it is not the wallet's: what healed within the window is no divergence."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What became of one injection of one or two kinds.
@@ -162,7 +172,8 @@ def _attribution(life: Life, told: Sequence[tuple[Kind, Ids]]) -> tuple[tuple[st
         return (), None, ""
     wanted = {kind.name for kind, _ in told}
     beside = set().union(*(kind.beside for kind, _ in told))
-    lacking = wanted - named
+    rules = {body["rule"] for body in life.divergences}
+    lacking = {name for name in wanted - named if SHOWN_BY.get(name, frozenset({"R1"})) & rules}
     wrong = [f"also named: {cause} of {name}" for cause, name in strange if cause not in wanted | beside]
     unnamed = [
         f"{kind.name} without {ids}"
