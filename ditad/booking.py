@@ -23,6 +23,10 @@ from ditad.trades import hear_pieces
 from ditad.turn import Turn, capital_raw, owns
 
 
+TRADE_NUMBER_MAX = 2**63 - 1
+"""Trade ids from here on are told and compared as text alone."""
+
+
 def position_key(turn: Turn, symbol: str, side: PositionSide) -> str:
     """Name the position that a fill or statement is about; one-way mode has one per symbol."""
     return f"{symbol}:{PositionSide.BOTH if turn.state.one_way else side}"
@@ -242,8 +246,9 @@ def _book_fills(order: Order, piece: Piece) -> list[BookFill]:
 
 
 def _trade_number(*ids: str | None) -> int | None:
-    """Give the number of an execution whose trade id is told."""
-    return int(ids[0]) if len(ids) == 1 and ids[0] is not None and ids[0].isdecimal() else None
+    """Give the number of an execution whose trade id is told; one that no checkpoint could hold orders nothing."""
+    number = int(ids[0]) if len(ids) == 1 and ids[0] is not None and ids[0].isdecimal() else TRADE_NUMBER_MAX
+    return number if number < TRADE_NUMBER_MAX else None
 
 
 def rebook(turn: Turn, order: Order) -> None:

@@ -25,6 +25,7 @@ from ditad.events import (
 )
 from ditad.money import plain
 from ditad.orders import created_ms
+from ditad.projection import Projection
 from tests.support.captures import (
     FIRST_PAIR,
     audit_short,
@@ -35,7 +36,7 @@ from tests.support.captures import (
     missing_fees,
     missing_rows,
 )
-from tests.support.reading import at, audit, explained, snapshots
+from tests.support.reading import at, audit, explained, snapshots, state_bytes
 from tests.support.story import START_US, Story, order_id_at
 
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
@@ -1035,3 +1036,15 @@ def test_contracts_that_are_not_told_again_stay_known() -> None:
         story.projection.state.contracts["BTC-USDT"].tick,
         story.projection.state.positions["BTC-USDT:LONG"].tick,
     )
+
+
+def test_a_trade_id_that_no_checkpoint_could_hold_orders_nothing() -> None:
+    """It is told as it is; the state is written and read back."""
+    story = Story()
+    story.pass_s(10)
+    told = "9" * 31
+    order_id = story.order(z="1", ap="100.00000000", fee="0.05", last=("1", "100"))
+    story.fills(story.fill_row(order_id, "1", "100", "0.05", trade_id=told))
+    restored = Projection.restored("main", story.projection.checkpoint())
+    assert state_bytes(restored) == state_bytes(story.projection)
+    assert [told] == story.of_type("fill")[-1]["trade_ids"]

@@ -45,8 +45,9 @@ def main(kills: int, seed: int | None, *, keep: bool) -> None:
         tell(f"{count:4d} {name}")
     precision = ", ".join(f"{name} {open_}" for name, open_ in report.precision.items()) or "none: to the last digit"
     tell(
-        f"{report.kills} kills, {report.cut_checkpoints} of them within a checkpoint; {report.acts} acts, "
-        f"{report.fills} fills, {report.incomes} incomes, {report.events} events, {report.records} records; "
+        f"{report.kills} kills, {report.cut_checkpoints} of them while the log was folded back; {report.acts} acts, "
+        f"{report.fills} fills, {report.incomes} incomes, {report.events} events, {report.records} records, "
+        f"{report.checkpoints} checkpoints compared; "
         f"left open by rounded sources: {precision}"
     )
     tell("nothing lost, nothing twice")

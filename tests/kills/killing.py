@@ -15,7 +15,7 @@ from typing import Final
 from ditad.api.client import ApiClient
 from tests.kills import moments
 from tests.kills.moments import Moment
-from tests.kills.scene import Report, Scene, scene
+from tests.kills.scene import ACCOUNT, Report, Scene, scene
 
 AT_BIRTH_SHARE: Final = 0.05
 """Of all kills, those that happen while the journal is made."""
@@ -47,9 +47,8 @@ async def kill_and_compare(kills: int, seed: int, folder: Path, tell: Tell = lam
             await killer.kill_one(killer.chance.choice(moments.BEFORE_A_BASELINE))
         since = await stage.baseline()
         async with stage.trading():
-            names, weights = list(moments.UNDER_LOAD), list(moments.UNDER_LOAD.values())
             while stage.report.kills < kills - 1:  # the last is that of the daemon that has everything
-                (moment,) = killer.chance.choices(names, weights)
+                moment = moments.drawn(stage.state, ACCOUNT, killer.chance)
                 if killer.chance.random() < FOLDED_WHOLE_SHARE:
                     stage.age_checkpoints()
                 await killer.kill_one(moment)
@@ -76,7 +75,7 @@ class _Killer:
         self._tell(f"kill {stage.report.kills}: {moment.__name__}{'' if came else ' (late)'}, {told - before} records")
         if self.chance.random() < READ_AGAIN_SHARE:
             async with stage.started() as life:
-                assert await life.process.logged("daemon.ready"), life.process.last_words()
+                await stage.serves(life)
                 async with ApiClient(stage.socket) as client:
                     await stage.reader.reread_last(client, told)
             self._tell(f"kill {stage.report.kills}: after the records up to {told} were read a second time")

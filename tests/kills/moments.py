@@ -20,7 +20,7 @@ from tests.kills.reader import StreamReader
 from tests.support.process import Process, pause
 
 MOMENT_S_MAX: Final = 8.0
-"""A moment that does not come within this is not waited for any longer."""
+"""A moment that does not come within this of a start is not waited for any longer."""
 
 LOOK_S: Final = 0.0005
 """How often a file is looked at."""
@@ -138,6 +138,9 @@ BEFORE_A_BASELINE: Final[tuple[Moment, ...]] = (
 )
 """The moments of a daemon that has no baseline yet, while nobody trades."""
 
+IN_A_CHECKPOINT_SHARE: Final = 0.3
+"""Of the daemons that begin with a log that will soon be folded, those that are killed in the middle of that."""
+
 UNDER_LOAD: Final[dict[Moment, int]] = {
     in_its_start: 6,
     with_the_lock: 8,
@@ -148,14 +151,30 @@ UNDER_LOAD: Final[dict[Moment, int]] = {
     while_asking: 20,
     in_the_load: 25,
     in_a_commit: 15,
-    in_a_checkpoint: 7,
 }
-"""The moments of a daemon whose account trades, with their weights."""
+"""The moments of a daemon whose account trades, with their weights; `drawn` has one more."""
+
+IN_THE_START: Final = frozenset(AT_BIRTH)
+"""The moments of a daemon that still reads and folds its journal; on a busy machine that takes as long as it takes."""
+
+LOG_NEARLY_FULL: Final = LOG_PAGES_FOLDED // 2
+"""Pages in the log from which on it is worth the time to wait for its folding."""
+
+
+def drawn(state: Path, account: str, chance: Random) -> Moment:
+    """Draw the moment for the next daemon of a trading account, whose predecessor left the files as they are."""
+    frames, folded = _log_pages(state, account)
+    if frames - folded >= LOG_NEARLY_FULL and chance.random() < IN_A_CHECKPOINT_SHARE:
+        return in_a_checkpoint
+    (moment,) = chance.choices(list(UNDER_LOAD), list(UNDER_LOAD.values()))
+    return moment
 
 
 async def comes(moment: Moment, life: Life, chance: Random) -> bool:
-    """Wait for a moment; `False` where it did not come in time."""
+    """Wait for a moment; `False` where it did not come in time, which for most begins when the daemon has started."""
     try:
+        if moment not in IN_THE_START:
+            await life.process.logged("daemon.started")
         async with asyncio.timeout(MOMENT_S_MAX):
             await moment(life, chance)
     except TimeoutError:
@@ -173,14 +192,19 @@ def cut_short(life: Life, before: Stamp) -> bool:
 
     The file has been written since `before`, the log is long enough for it, and nobody noted that it is done.
     """
+    frames, folded = _log_pages(life.state, life.account)
+    return _stamp(life.journal) != before and LOG_PAGES_FOLDED <= frames and folded < frames
+
+
+def _log_pages(state: Path, account: str) -> tuple[int, int]:
+    """Give how many pages the log of a daemon that is dead holds, and how many of them were folded back."""
     try:
-        head = life.state.joinpath(f"{life.account}.journal-shm").read_bytes()[:LOG_INDEX_HEAD]
+        head = state.joinpath(f"{account}.journal-shm").read_bytes()[:LOG_INDEX_HEAD]
     except FileNotFoundError:
-        return False
-    if len(head) < LOG_INDEX_HEAD or _stamp(life.journal) == before:
-        return False
-    frames, folded = struct.unpack_from("=I", head, 16)[0], struct.unpack_from("=I", head, 96)[0]
-    return bool(LOG_PAGES_FOLDED <= frames and folded < frames)
+        return 0, 0
+    if len(head) < LOG_INDEX_HEAD:
+        return 0, 0
+    return struct.unpack_from("=I", head, 16)[0], struct.unpack_from("=I", head, 96)[0]
 
 
 async def _until(life: Life, holds: Callable[[], bool]) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from decimal import Decimal
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,8 @@ from ditad.exchange import BooksTruth, Desk, Mark
 from ditad.history import folded_again
 from ditad.journal import Journal, Reader
 from ditad.journal.rows import digest_of
+from ditad.projection import Projection
 from ditad.records import Record
-from ditad.state import FOLD_VERSION
 from tests.kills.reader import StreamReader
 
 ZERO = Decimal(0)
@@ -39,30 +42,80 @@ def copy_of(state: Path, account: str, target: Path) -> Path:
     return target
 
 
-def after_a_death(folder: Path, account: str, reader: StreamReader, checked_seq: int, told: int, told_n: int) -> None:
-    """Open what a dead daemon left, and find in it all `told` records that it had published, with the same bytes.
+class Refold:
+    """The account folded from its first event on by one who never dies, death after death.
 
-    Those up to `checked_seq` were looked at after an earlier death.
+    Each dead daemon folded only what lay behind its last checkpoint, or in its memory; all of them together must have
+    published what this one gives.
     """
-    if not (folder / f"{account}.journal").exists():
-        assert told == 0, "the journal is gone"
-        return
-    journal = Journal.open(folder, account)
-    try:
-        assert journal.last_n >= told_n, f"event {told_n} was published, the journal ends with {journal.last_n}"
-        checkpoint = journal.newest_checkpoint(FOLD_VERSION)
-    finally:
-        journal.abandon()
-    with Reader.open(folder, account) as stored:
-        for row in stored.records_after(checked_seq, limit=ROWS_MAX):
-            if row.seq <= told:
-                reader.same(row.seq, row.line)
-        seq = 0 if checkpoint is None else checkpoint.seq
-        for record in folded_again(stored, account, checkpoint):
-            seq = record.seq
-            if seq <= told:
-                reader.same(seq, record.line)
-    assert seq >= told, f"{told} records were published, folding the journal again gives {seq}"
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._projection = Projection(account)
+        self._events = b""
+        self._records: list[bytes] = []
+        self._checked_seq = 0
+        self.checkpoints: set[int] = set()
+        """The events whose checkpoints were found to be the state."""
+
+    def after_a_death(self, folder: Path, reader: StreamReader, told: int, told_n: int) -> None:
+        """Open what a dead daemon left, and find in it all `told` records that it had published, with the same bytes.
+
+        No event of an earlier death may be gone or changed, and a checkpoint must be the state at its event.
+        """
+        if not (folder / f"{self._account}.journal").exists():
+            assert told == 0, "the journal is gone"
+            return
+        journal = Journal.open(folder, self._account)
+        try:
+            assert journal.last_n >= told_n, f"event {told_n} was published, the journal ends with {journal.last_n}"
+        finally:
+            journal.abandon()
+        with Reader.open(folder, self._account) as stored:
+            for row in stored.records_after(self._checked_seq, limit=ROWS_MAX):
+                if row.seq <= told:
+                    reader.same(row.seq, row.line)
+            self._go_on(folder, stored)
+        assert len(self._records) >= told, (
+            f"{told} were published, folding the journal again gives {len(self._records)}"
+        )
+        for seq in range(self._checked_seq + 1, told + 1):
+            reader.same(seq, self._records[seq - 1])
+        self._records[self._checked_seq : told] = [b""] * (told - self._checked_seq)
+        self._checked_seq = told
+
+    def _go_on(self, folder: Path, stored: Reader) -> None:
+        """Fold the events that are new since the death before, and compare with the checkpoints written since."""
+        before = self._projection.state.n
+        with closing(sqlite3.connect(folder / f"{self._account}.journal")) as rows:
+            assert self._events == _digest_of_events(rows, before), f"of {before} events some are gone or changed"
+            written = {n for (n,) in rows.execute("SELECT n FROM checkpoints")} - self.checkpoints
+            self._compare(stored, written)  # a start may write the state that it found
+            for event in stored.events(before + 1):
+                self._records += [record.line for record in self._projection.fold(event).records]
+                self._compare(stored, written)
+            self._events = _digest_of_events(rows, self._projection.state.n)
+
+    def _compare(self, stored: Reader, written: Collection[int]) -> None:
+        """Where a daemon wrote a checkpoint of the event that was folded last, compare it with the state."""
+        n = self._projection.state.n
+        if n not in written:
+            return
+        checkpoint = stored.checkpoint_at_or_before(n=n)
+        assert checkpoint is not None
+        assert checkpoint.n == n
+        assert checkpoint.state == self._projection.checkpoint(), f"the checkpoint of {n} is another"
+        self.checkpoints.add(n)
+
+
+def _digest_of_events(journal: sqlite3.Connection, through_n: int) -> bytes:
+    """Digest all rows of a journal's events up to a number; nothing where that is 0."""
+    if not through_n:
+        return b""
+    digest = blake2b(digest_size=16)
+    for row in journal.execute("SELECT * FROM events WHERE n <= ? ORDER BY n", (through_n,)):
+        digest.update(repr(row).encode())
+    return digest.digest()
 
 
 def whole_journal(folder: Path, account: str, reader: StreamReader) -> None:

@@ -26,6 +26,10 @@ REREAD_MAX: Final = 400
 """So many of the last records it was told are read a second time after each restart."""
 
 
+READS_MAX: Final = 4
+"""How often that is tried where nothing comes in time."""
+
+
 def digest(line: bytes) -> bytes:
     """Digest one line."""
     return blake2b(line, digest_size=16).digest()
@@ -101,8 +105,15 @@ class StreamReader:
         return records
 
     async def reread_last(self, client: ApiClient, up_to: int) -> None:
-        """Read the last records before a death a second time."""
-        await self.reread(client, max(0, up_to - REREAD_MAX), up_to)
+        """Read the last records before a death a second time; who has to fold far for them may need a second try."""
+        for left in reversed(range(READS_MAX)):
+            try:
+                await self.reread(client, max(0, up_to - REREAD_MAX), up_to)
+            except TimeoutError:
+                if not left:
+                    raise
+            else:
+                return
 
     async def _read(self, client: ApiClient, after_seq: int, up_to: int) -> AsyncIterator[dict[str, Any]]:
         seq, before = after_seq, -1
