@@ -22,7 +22,6 @@ from ditad.stepping import BookFill
 from ditad.trades import hear_pieces
 from ditad.turn import Turn, capital_raw, owns
 
-
 TRADE_NUMBER_MAX = 2**63 - 1
 """Trade ids from here on are told and compared as text alone."""
 

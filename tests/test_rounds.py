@@ -45,7 +45,7 @@ def test_no_more_fills_wait_than_may_be_kept(beyond: int, *, single: bool) -> No
 def another(last: BookFill, number: int) -> BookFill:
     """Make one more opening after the last fill, as if its order had gone on."""
     z0 = Decimal(number + 1)
-    return replace(last, z0=z0, z1=z0 + 1, at_ms=last.at_ms + 1_000 * (number + 1))
+    return replace(last, z0=z0, z1=z0 + 1, at_ms=last.at_ms + 1_000 + 100 * number, whole_second=False)
 
 
 def away(story: Story) -> str:

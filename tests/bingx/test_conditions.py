@@ -80,6 +80,38 @@ def test_the_permission_to_withdraw_is_known_or_not(data: object, withdraw: bool
     assert withdraw is conditions.may_withdraw(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "may", "beyond"),
+    [
+        ({"permissions": [2]}, ("read",), ()),
+        ({"permissions": ["2", 3]}, ("read", "trade perpetual futures"), ("trade perpetual futures",)),
+        (
+            {"permissions": [1, 4, 5, 7]},
+            *[("trade spot", "transfer between accounts", "withdraw", "transfer between sub-accounts")] * 2,
+        ),
+        ({"permissions": [9]}, ("permission 9",), ("permission 9",)),
+        (
+            {"enableReading": True, "enableFutures": "true"},
+            ("trade perpetual futures", "read"),
+            ("trade perpetual futures",),
+        ),
+        (
+            {"enableReading": True, "enableWithdrawals": False, "enableDreaming": True},
+            ("enableDreaming", "read"),
+            ("enableDreaming",),
+        ),
+        ({"permissions": []}, (), ()),
+        ({"permissions": "all", "enableFutures": [1]}, (), ()),
+        ({"permissions": [[2], {}, None]}, (), ()),
+        (None, (), ()),
+    ],
+)
+def test_what_a_key_may_do_is_said_in_words(data: object, may: tuple[str, ...], beyond: tuple[str, ...]) -> None:
+    """Numbers and switches, known and unknown ones; what is not known to be reading is more than reading."""
+    rights = conditions.key_rights(data)
+    assert (may, beyond) == (rights.may, rights.beyond_reading)
+
+
 def test_the_clock_is_read() -> None:
     """Milliseconds, quoted or not."""
     assert conditions.server_ms({"serverTime": 1696751141337}) == 1696751141337

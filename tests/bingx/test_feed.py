@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -101,7 +101,9 @@ def standing(venue: ScriptedVenue) -> None:
     }
 
 
-def make_feed(venue: ScriptedVenue, sink: RecordingSink, **options: Any) -> Feed:
+def make_feed(
+    venue: ScriptedVenue, sink: RecordingSink, *, conceal: Callable[[str], None] = lambda _: None, **options: Any
+) -> Feed:
     """Make a feed of the scripted venue, with short pauses."""
     chosen: dict[str, Any] = {
         "environment": "custom",
@@ -121,6 +123,7 @@ def make_feed(venue: ScriptedVenue, sink: RecordingSink, **options: Any) -> Feed
         clock=SystemClock(),
         random=random.Random(1),  # noqa: S311 - jitter is no secret
         log=structlog.get_logger(),
+        conceal=conceal,
     )
 
 
@@ -544,6 +547,41 @@ async def test_a_key_that_may_withdraw_is_served_where_the_settings_allow_it() -
         venue.scripts[PERMISSIONS_PATH] = [Reply(data={"permissions": [5]})]
         async with conversing(venue, allow_withdraw_permission=True) as (_, sink):
             await sink.first(BaselineTaken)
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "warned"),
+    [
+        ({"permissions": [2]}, ["read"], None),
+        ({"permissions": [2, 3]}, ["read", "trade perpetual futures"], ["trade perpetual futures"]),
+        ({"permissions": [2, 5]}, ["read", "withdraw"], ["withdraw"]),
+        ({}, None, None),
+    ],
+)
+async def test_the_start_says_what_the_key_may_do(data: object, said: object, warned: object) -> None:
+    """Where the exchange tells; whatever reading does not need is warned of, with what to do."""
+    with structlog.testing.capture_logs() as lines:
+        async with ScriptedVenue() as venue:
+            standing(venue)
+            venue.scripts[PERMISSIONS_PATH] = [Reply(data=data)]
+            async with conversing(venue, allow_withdraw_permission=True) as (_, sink):
+                await sink.first(BaselineTaken)
+    told = {line["event"]: line for line in lines}
+    assert said == told["key.permissions"]["may"]
+    assert warned == told.get("key.may_do_more", {"may": None})["may"]
+    if warned:
+        line = told["key.may_do_more"]
+        assert ("warning", True) == (line["log_level"], "may read and nothing else" in line["what_to_do"])
+
+
+async def test_whoever_hides_secrets_is_told_every_listen_key() -> None:
+    """Each key that is issued, before it is used."""
+    told: list[str] = []
+    async with ScriptedVenue() as venue:
+        standing(venue)
+        async with conversing(venue, conceal=told.append) as (_, sink):
+            await sink.first(BaselineTaken)
+            assert (await venue.socket(0)).key in told
 
 
 async def test_an_exchange_that_is_away_is_waited_for() -> None:

@@ -1,9 +1,11 @@
 """What a received frame means, from the bytes to the events: captured frames, synthetic ones and bad ones."""
 
+import gzip
 from decimal import Decimal
 
 import pytest
 
+from ditad.bingx import wire
 from ditad.bingx.intake import Intake, read_market, read_private
 from ditad.bingx.normalize import ConfigFilter
 from ditad.events import (
@@ -442,3 +444,21 @@ def test_no_money_hangs_on_a_market_frame(frame: bytes, reason: str) -> None:
     assert reason in body.reason
     assert not body.money
     assert body.source == "market"
+
+
+def test_a_frame_that_names_a_listen_key_is_kept_without_it() -> None:
+    """Known or unknown, packed or plain: what may be kept of it does not hold the key, and of others every byte stays."""
+    key = "0123456789abcdef" * 4
+    for event in ("listenKeyExpired", "NEWS"):
+        frame = gzip.compress(b'{"e":"%s","E":1,"listenKey":"%s"}' % (event.encode(), key.encode()))
+        assert read_private(frame, ConfigFilter(), 10_000).names_key
+        kept = wire.without_keys(frame, 10_000)
+        assert b'{"e":"%s","E":1,"listenKey":"***"}' % event.encode() == kept
+    for other in (gzip.compress(b'{"e":"NEWS"}'), b"\x1f\x8bdamaged", b"{"):
+        assert other == wire.without_keys(other, 10_000)
+
+
+def test_a_frame_that_names_none_is_not_looked_at_again() -> None:
+    """The frames that come in numbers are kept as received, at no cost."""
+    frame = b'{"e":"ACCOUNT_CONFIG_UPDATE","E":1,"ac":{"s":"BTC-USDT","l":5,"S":5,"mt":"cross"}}'
+    assert not read_private(frame, ConfigFilter(), 10_000).names_key

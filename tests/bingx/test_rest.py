@@ -90,6 +90,15 @@ async def test_a_question_is_signed_as_the_exchange_checks_it() -> None:
     assert (START_US, START_US // 1000) == (answer.asked_us, answer.asked_ms)
 
 
+async def test_an_answer_that_repeats_our_secrets_is_taken_without_them() -> None:
+    """Some answers name the key, and answers are journaled: neither data nor bytes hold it, or the secret."""
+    async with ScriptedVenue() as venue, client(venue, HandClock()) as rest:
+        venue.scripts[PATH] = [Reply(data={"apiKey": API_KEY, "note": f"of {SECRET}"})]
+        answer = await rest.get("/swap/v2/user/balance", {}, what="balance")
+    assert {"apiKey": "***", "note": "of ***"} == answer.data
+    assert [False, False] == [text.encode() in answer.raw + rest.last_raw for text in (API_KEY, SECRET)]
+
+
 async def test_a_public_question_names_no_key() -> None:
     """What needs no authentication is not signed."""
     async with ScriptedVenue() as venue, client(venue, HandClock()) as rest:
