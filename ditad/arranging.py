@@ -16,7 +16,7 @@ from decimal import Decimal
 
 from ditad.events import PositionSide
 from ditad.money import DERIVED, ZERO, add, mul, sub
-from ditad.stepping import PROFIT_STEP, BookFill, Run, step
+from ditad.stepping import PROFIT_STEP, BookFill, Run, half_a_tick, step
 
 ARRANGED_MAX = 128
 """More fills of one moment than this stand as they came; a busy second has tens."""
@@ -94,7 +94,8 @@ def arrange(run: Run, moment: list[BookFill], side: PositionSide, tick: Decimal 
         search = _Search(group, side=side, tick=tick, strict=strict, hinted=by_hints)
         found = search.after(run)
         if found is not None:
-            return Arranged(search.order_of(found), found.spread if search.whole and not run.waiting else None)
+            proven = search.whole and not run.waiting and tick is not None  # else stated profits are rounded unknown
+            return Arranged(search.order_of(found), found.spread if proven else None)
     return Arranged(_standing(group), None)
 
 
@@ -166,18 +167,23 @@ def _precedes(left: BookFill, right: BookFill) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How what is left of a moment can be arranged: the first way found, and the costs that all of them lead to."""
+    """How what is left of a moment can be arranged: the first way found, and the costs that all of them lead to.
+
+    What was open before closes in another proportion on another way: `lowest` and `highest` hold each cost's own slack.
+    """
 
     place: int
     then: _Way | None
     cost: Decimal
+    slack: Decimal
     lowest: Decimal
     highest: Decimal
 
     @property
     def spread(self) -> Decimal:
-        """Give how far another way's cost may be from the first one's."""
-        spread = max(DERIVED.subtract(self.highest, self.cost), DERIVED.subtract(self.cost, self.lowest))
+        """Give how far another way's cost may be from the first one's, beyond that one's slack."""
+        widest = max(DERIVED.subtract(self.highest, self.cost), DERIVED.subtract(self.cost, self.lowest))
+        spread = DERIVED.subtract(widest, self.slack)
         return spread if spread > COST_STEP else ZERO
 
 
@@ -200,7 +206,7 @@ class _Search:
         ]
         self._steps_left = ARRANGED_STEPS_MAX
         self._found = False
-        self._known: dict[tuple[int, int, Decimal, Decimal], _Way | None] = {}
+        self._known: dict[tuple[int, int, Decimal, Decimal, Decimal], _Way | None] = {}
 
     def after(self, run: Run) -> _Way | None:
         """Find the arrangements that fit after `run`; `None` if there is none, or no step left to find it."""
@@ -223,8 +229,10 @@ class _Search:
         if not left:
             if not self._found:
                 self._found, self._steps_left = True, COMPARED_STEPS_MAX
-            return _Way(-1, None, run.cost, run.cost, run.cost)
-        rest = left, opened, run.quantity, run.cost.quantize(COST_STEP, context=DERIVED)
+            lowest, highest = DERIVED.subtract(run.cost, run.cost_slack), DERIVED.add(run.cost, run.cost_slack)
+            return _Way(-1, None, run.cost, run.cost_slack, lowest, highest)
+        cost, slack = (figure.quantize(COST_STEP, context=DERIVED) for figure in (run.cost, run.cost_slack))
+        rest = left, opened, run.quantity, cost, slack
         if rest in self._known:
             return self._known[rest]
         way: _Way | None = None
@@ -232,10 +240,10 @@ class _Search:
             grew = place if _grew(run, after) else -1
             found = self._ways(after, left & ~(1 << place), grew)
             if found is not None and way is None:
-                way = _Way(place, found, found.cost, found.lowest, found.highest)
+                way = _Way(place, found, found.cost, found.slack, found.lowest, found.highest)
             elif found is not None and way is not None:
                 lowest, highest = min(way.lowest, found.lowest), max(way.highest, found.highest)
-                way = _Way(way.place, way.then, way.cost, lowest, highest)
+                way = _Way(way.place, way.then, way.cost, way.slack, lowest, highest)
         self._known[rest] = way
         return way
 
@@ -271,9 +279,11 @@ def _fits(run: Run, after: Run, fill: BookFill, tick: Decimal | None, *, strict:
     off = sub(sub(after.realized, run.realized), fill.stated_pnl)
     if abs(off) <= allowed:
         return True
-    if not strict or tick is None:
-        return abs(off) <= add(allowed, sub(after.closed_ticks, run.closed_ticks))
-    return not _grew(run, after) and abs(DERIVED.add(off, _rounding(run, fill, tick))) <= allowed
+    if tick is None or _grew(run, after):
+        return False
+    if not strict or run.cost_slack:  # what an entry is rounded to depends on all its digits
+        return abs(off) <= add(allowed, half_a_tick(tick, min(fill.quantity, abs(run.quantity))))
+    return abs(DERIVED.add(off, _rounding(run, fill, tick))) <= allowed
 
 
 def _rounding(run: Run, fill: BookFill, tick: Decimal) -> Decimal:

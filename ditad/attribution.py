@@ -8,7 +8,8 @@ open; nothing here changes a ledger, and nothing that is not known is assumed to
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from ditad.candidates import (
@@ -31,7 +32,7 @@ from ditad.candidates import (
 from ditad.causes import Attribution, Cause
 from ditad.events import PositionSide
 from ditad.incomes import told_before
-from ditad.money import DERIVED, ZERO, add, mul, plain, ratio, sub
+from ditad.money import DERIVED, ZERO, add, exact_sum, mul, plain, ratio, sub
 from ditad.reconcile import DivergenceClass
 from ditad.state import Divergence, State, StatedPosition
 from ditad.statements import leverage_of, mark_of, marks_of
@@ -45,8 +46,14 @@ TOGETHER_MAX = 3
 WINDOWS = 2
 """Settle windows before a divergence was opened from which a fact may be its cause."""
 
-FAR = Decimal("0.5")
+STATED_US_MAX = 30_000_000
+"""How much later than an audit is due E may be stated by it: a round takes its time, and one may be under way."""
+
+FAR = Decimal("0.2")
 """A close further from the entry than this share of it is not believed to be what moved the wallet."""
+
+NEAR = Decimal("0.05")
+"""Where a mark is known, that is how far from it such a close may have been, fees included."""
 
 TOO_YOUNG = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
 """Classes of a difference of which not everything has been asked: absence proves nothing yet."""
@@ -58,7 +65,8 @@ def attribute(state: State, known: Divergence) -> list[Attribution]:
         case "R1":
             return _wallet(state, known)
         case "R2":
-            return _searched(known, known.delta, [*contradicted(state, profit_only=True), *rounded(state)])
+            candidates = [*contradicted(state, profit_only=True), *_other_entries(state), *rounded(state)]
+            return _searched(known.delta, candidates)
         case "R3":
             return _quantity(state, known)
         case "R4" if known.klass == DivergenceClass.MARK_PRICE_STALENESS:
@@ -82,10 +90,12 @@ def _is_asked(known: Divergence) -> bool:
     return known.klass not in TOO_YOUNG
 
 
-def _since_us(state: State, known: Divergence, key: str | None = None) -> int:
+def since_us(state: State, known: Divergence) -> int:
     """Say since when a fact may be what E lacks: those before were settled when the difference began to show."""
     assert state.settings is not None, "the journal begins with the settings in force"
-    twins = state.wallet_twins if key is None else state.quantity_twins[key]
+    twins = state.wallet_twins
+    if known.rule == "R3":
+        twins = state.quantity_twins[_held_key(state, known.symbol or "", known.side or "")]
     return max(known.first_us - WINDOWS * state.settings.settle_window_us, twins.agreed_us + 1)
 
 
@@ -93,7 +103,6 @@ def _since_us(state: State, known: Divergence, key: str | None = None) -> int:
 
 
 def _searched(
-    known: Divergence,
     delta: Decimal,
     candidates: Iterable[Candidate],
     tried: Sequence[str] = (),
@@ -114,7 +123,7 @@ def _searched(
                     chosen = [looked[place] for place in places]
                     return [_attribution(candidate, exact=exactly and not candidate.slack) for candidate in chosen]
     causes = [f"{candidate.cause.value} {plain(candidate.amount)} ({candidate.ids[0]})" for candidate in looked]
-    return [Attribution(cause=Cause.UNEXPLAINED, amount=known.delta, tried=(*causes, *tried) or ("nothing is open",))]
+    return [Attribution(cause=Cause.UNEXPLAINED, amount=delta, tried=(*causes, *tried) or ("nothing is open",))]
 
 
 def _steps(amount: Decimal) -> int:
@@ -136,29 +145,34 @@ def _attribution(candidate: Candidate, *, exact: bool) -> Attribution:
 
 
 def _wallet(state: State, known: Divergence) -> list[Attribution]:
+    assert state.settings is not None, "the journal begins with the settings in force"
+    from_us = known.first_us - state.settings.audit_interval_us - STATED_US_MAX  # E was stated once more since then
     candidates = [
-        *baseline(state),
-        *moved_alone(state, _since_us(state, known), asked=_is_asked(known)),
+        *moved_alone(state, since_us(state, known), asked=_is_asked(known)),
         *contradicted(state),
         *forced(state),
-        *witnessed(state),
+        *witnessed(state, from_us // 1_000 + (state.offset_ms or 0)),
         *rows_not_counted(state),
         *untold_funding(state),
         *untold_fees(state),
     ]
     slack = add(state.sums.fees_slack, state.sums.realized_slack)
-    found = _searched(known, known.delta, candidates, waiting(state), slack)
-    if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
-        return found
-    return _of_untold_closes(state, known) or found
+    certain = [_attribution(candidate, exact=True) for candidate in baseline(state)]
+    left = sub(known.delta, exact_sum(one.amount or ZERO for one in certain))
+    if certain and abs(left) <= add(STEP, slack):
+        return certain
+    found = _searched(left, candidates, waiting(state), slack)
+    if found[0].cause is Cause.UNEXPLAINED and _is_asked(known):
+        found = _of_untold_closes(state, left) or found
+    return [*certain, *found]
 
 
-def _of_untold_closes(state: State, known: Divergence) -> list[Attribution]:
+def _of_untold_closes(state: State, delta: Decimal) -> list[Attribution]:
     """Read a wallet's difference as the profit of positions that are gone untold, where that is a price to believe."""
     gone = [
         other
         for other in state.divergences.values()
-        if any(found.cause is Cause.UNTOLD_CLOSE for found in other.attribution)
+        if other.rule == "R3" and any(found.cause is Cause.UNTOLD_CLOSE for found in other.attribution)
     ]
     if len(gone) != 1 or gone[0].symbol is None or gone[0].side is None:
         return []
@@ -168,14 +182,16 @@ def _of_untold_closes(state: State, known: Divergence) -> list[Attribution]:
         return []
     long = gone[0].side == PositionSide.LONG
     lost = ratio(abs(gone[0].delta), Decimal(1))
-    price = add(entry, ratio(-known.delta if long else known.delta, lost))
-    if abs(sub(price, entry)) > mul(entry, FAR):
+    price = add(entry, ratio(-delta if long else delta, lost))
+    mark = mark_of(state, gone[0].symbol)
+    believed = mul(entry, FAR) if mark is None else mul(mark.price, NEAR)
+    if abs(sub(price, entry if mark is None else mark.price)) > believed:
         return []
     return [
         Attribution(
             cause=Cause.UNTOLD_CLOSE,
             ids=(f"position:{gone[0].symbol}:{gone[0].side}",),
-            amount=known.delta,
+            amount=delta,
             evidence=f"as if {plain(lost)} had been closed at about {plain(price)}, fees included; nobody tells it",
         )
     ]
@@ -198,18 +214,29 @@ def _quantity(state: State, known: Divergence) -> list[Attribution]:
                 evidence=f"a frame states {plain(abs(stated.quantity))}; entry and wallet stay as they were",
             )
         ]
-    since_us = _since_us(state, known, key)
-    sign = Decimal(-1 if key.endswith(PositionSide.BOTH) and known.side == PositionSide.SHORT else 1)
+    from_us = since_us(state, known)
+    both = key.endswith(PositionSide.BOTH)
+    sign = Decimal(-1 if both and known.side == PositionSide.SHORT else 1)
+    delta = _net_delta(state, key) if both else known.delta
+    crosses = both and delta != mul(known.delta, sign)  # K is long and E short, or the other way round
+    sign, delta = (Decimal(1), delta) if crosses else (sign, known.delta)
     candidates = [
         alone(state, move, mul(move.quantity, sign), asked=_is_asked(known))
         for move in reversed(state.moves)
-        if move.key == key and move.quantity and move.at_us >= since_us
+        if move.key == key and move.quantity and move.at_us >= from_us
     ]
     candidates += uncovered(state, key, sign)
-    found = _searched(known, known.delta, candidates, waiting(state))
+    found = _searched(delta, candidates, waiting(state))
     if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
-        return found
+        return [replace(one, amount=known.delta) for one in found] if crosses and len(found) == 1 else found
     return _untold_close(known) or found
+
+
+def _net_delta(state: State, key: str) -> Decimal:
+    """Give how far K and E are apart in a position that can cross zero."""
+    position = state.positions.get(key)
+    held = position.run.quantity if position is not None else ZERO
+    return sub(held, state.quantity_twins[key].statements[-1].value)
 
 
 def _is_glitch(state: State, known: Divergence, key: str, stated: StatedPosition) -> bool:
@@ -239,6 +266,23 @@ def _held_key(state: State, symbol: str, side: str) -> str:
     """Name a finding's position as the book does."""
     both = f"{symbol}:{PositionSide.BOTH}"
     return both if both in state.positions or both in state.stated.positions else f"{symbol}:{side}"
+
+
+# ---- R2: profits ----------------------------------------------------------------------------------------------------
+
+
+def _other_entries(state: State) -> Iterator[Candidate]:
+    """Positions that K holds otherwise than the exchange for a named reason: their closes have another entry."""
+    for other in state.divergences.values():
+        if other.rule != "R3" or other.symbol is None or other.side is None or not other.attribution:
+            continue
+        because, key = other.attribution[0], _held_key(state, other.symbol, other.side)
+        position = state.positions.get(key)
+        if because.cause is Cause.UNEXPLAINED or position is None:
+            continue
+        off = sub(position.run.realized_compared, position.run.stated_compared)
+        evidence = f"K holds {key} otherwise, so the entry of its closes is another one"
+        yield Candidate(cause=because.cause, ids=because.ids, amount=off, evidence=evidence)
 
 
 # ---- the other rules ------------------------------------------------------------------------------------------------
@@ -282,7 +326,7 @@ def _margin(state: State, known: Divergence) -> list[Attribution]:
             Candidate(cause=Cause.LEVERAGE, ids=(f"leverage:{key}",), amount=amount, evidence=evidence, slack=slack)
         )
     differing = any(other.rule == "R3" for other in state.divergences.values())
-    return _as_positions(state, known) if differing and not candidates else _searched(known, known.delta, candidates)
+    return _as_positions(state, known) if differing and not candidates else _searched(known.delta, candidates)
 
 
 def _told_differently(state: State, known: Divergence) -> list[Attribution]:

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from ditad.arranging import arrange, canonical, moment_of, moments, opening_prices, widest
 from ditad.events import PositionSide
-from ditad.money import DERIVED, ZERO, share, sub
+from ditad.money import DERIVED, ZERO, exact_sum, share, sub
 from ditad.stepping import BookFill, Run, step, with_tick
 
 EXACT_ENTRY = "exact"
@@ -99,10 +99,10 @@ class Position:
                 self.runs.append(run)
             if any(self._is_behind(fill) for fill in arranged.fills):
                 run = self.runs[-1] = self._unplaced(before, run, arranged.fills)
-            else:
-                spread = widest(before, run, arranged.fills, self.side) if arranged.spread is None else arranged.spread
-                if spread:
-                    run = self.runs[-1] = replace(run, cost_slack=DERIVED.add(run.cost_slack, spread))
+            elif arranged.spread is None:
+                run = self.runs[-1] = self._unordered(before, run, arranged.fills)
+            elif arranged.spread:
+                run = self.runs[-1] = replace(run, cost_slack=DERIVED.add(run.cost_slack, arranged.spread))
             ordered.extend(arranged.fills)
         self.fills[start:] = ordered
 
@@ -128,12 +128,16 @@ class Position:
 
         What is open was opened at one of all these prices or between them; what the cost is off by, so is the profit.
         """
-        spread = widest(before, after, fills, self.side, self.opened_at)
-        return replace(
-            after,
-            cost_slack=DERIVED.add(after.cost_slack, spread),
-            realized_slack=DERIVED.add(after.realized_slack, spread),
-        )
+        after, bare = self._unordered(before, after, fills, self.opened_at), after
+        spread = DERIVED.subtract(after.cost_slack, bare.cost_slack)
+        return replace(after, realized_slack=DERIVED.add(after.realized_slack, spread))
+
+    def _unordered(self, before: Run, after: Run, fills: list[BookFill], beside: tuple[Decimal, ...] = ()) -> Run:
+        """Leave open whatever the order of a moment's fills could change: also how much of each slack is still held."""
+        if not after.quantity:
+            return after
+        slack = DERIVED.add(before.cost_slack, exact_sum(fill.quote_slack for fill in fills))
+        return replace(after, cost_slack=DERIVED.add(slack, widest(before, after, fills, self.side, beside)))
 
     def collapse(self, before_ms: int) -> None:
         """Forget single fills older than `before_ms`, into the base; nothing that waits is forgotten."""

@@ -68,9 +68,14 @@ def moved_alone(state: State, since_us: int, *, asked: bool) -> Iterator[Candida
 
 
 def alone(state: State, move: Move, amount: Decimal, *, asked: bool) -> Candidate:
-    """Say what it means that E lacks a fact: once all was asked and no row tells a fill, it is one too many."""
+    """Say what it means that E lacks a fact: once all was asked and no row tells a fill, it is one too many.
+
+    Before, what a push told is stated a little late; what only a row told is what both ledgers lacked.
+    """
     cause, evidence = Cause.STATEMENT, f"event {move.n}: K holds it, and what E states does not"
-    if asked:
+    if not move.is_pushed:
+        cause, evidence = move.cause, f"event {move.n}: no push told it; K holds it, and what E states does not"
+    elif asked:
         if move.cause is Cause.UNCOVERED and not _rows_tell(state, move):
             cause, evidence = Cause.EXTRA_FILL, f"event {move.n}: a frame told it, and no row of the exchange does"
         elif move.cause is not Cause.UNCOVERED:
@@ -138,13 +143,17 @@ def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
     return exact_sum(told) if told else None
 
 
-def witnessed(state: State) -> Iterator[Candidate]:
-    """Seconds whose exact rows tell other fees or profits than K's fills of that second."""
+def witnessed(state: State, from_ms: int) -> Iterator[Candidate]:
+    """Seconds from a moment on whose exact rows tell other fees or profits than K's fills of that second.
+
+    What is long over was in both ledgers when they agreed, and its orders are out of memory.
+    """
     pieces: dict[str, list[Piece]] = {}
     for order in state.orders.values():
         for piece in order.pieces:
             pieces.setdefault(f"{order.symbol}|{piece.at_ms // 1_000}", []).append(piece)
-    for key in sorted(state.witnesses, key=lambda key: key.rpartition("|")[2], reverse=True)[:SECONDS_MAX]:
+    seconds = [key for key in state.witnesses if int(key.rpartition("|")[2]) * 1_000 >= from_ms]
+    for key in sorted(seconds, key=lambda key: key.rpartition("|")[2], reverse=True)[:SECONDS_MAX]:
         told, of_second = state.witnesses[key], pieces.get(key, [])
         for kind, sign, ours in (
             (FEE, 1, exact_sum(piece.fee or ZERO for piece in of_second)),

@@ -12,6 +12,9 @@ from enum import StrEnum
 
 from ditad.money import ZERO, plain_or_none
 
+PUSHED = ("order:", "account:")
+"""What the stream told, by the beginning of its event's name: such twins come close together."""
+
 
 class Cause(StrEnum):
     """Why K and E differ, or differed."""
@@ -57,6 +60,11 @@ class Attribution:
     tried: tuple[str, ...] = ()
 
     @property
+    def is_news(self) -> bool:
+        """Say whether it is a fact that no push told: K lacked it until somebody was asked."""
+        return self.cause not in {Cause.STATEMENT, Cause.ROUNDING} and not self.told_by.startswith(PUSHED)
+
+    @property
     def body(self) -> dict[str, object]:
         """Write it as readers get it."""
         if self.cause is Cause.UNEXPLAINED:
@@ -72,7 +80,10 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A fact, or what corrected one, as it moved K: its wallet, and a position's quantity (`key` ``""``: none)."""
+    """A fact, or what corrected one, as it moved K: its wallet, and a position's quantity (`key` ``""``: none).
+
+    `told_by` names the event that told it.
+    """
 
     cause: Cause
     ids: tuple[str, ...]
@@ -81,3 +92,9 @@ class Move:
     wallet: Decimal = ZERO
     key: str = ""
     quantity: Decimal = ZERO
+    told_by: str = ""
+
+    @property
+    def is_pushed(self) -> bool:
+        """Say whether the stream told it."""
+        return self.told_by.startswith(PUSHED)

@@ -9,15 +9,14 @@ quietly and closed once; it is confirmed only after every kind of question was a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from ditad import reconcile
-from ditad.attribution import attribute
+from ditad.attribution import attribute, since_us
 from ditad.causes import Attribution, Cause
 from ditad.events import AuditDone, PositionSide, Question
 from ditad.money import ZERO, plain, plain_or_none, sub
 from ditad.moves import healed_by as moved_back
-from ditad.moves import hear_change
+from ditad.moves import hear_change, heard_before
 from ditad.reconcile import DivergenceClass, Finding, ReconcileStatus
 from ditad.records import RecordType, rfc3339
 from ditad.settle import Twins
@@ -72,7 +71,7 @@ def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
             inquiry = inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
         inquiry.since_us = inquiry.seen.setdefault(plain(finding.delta), turn.event.at_us)
         if len(inquiry.seen) > SEEN_MAX:
-            inquiry.seen.popitem()
+            del inquiry.seen[next(iter(inquiry.seen))]  # the first one: the last is what is asked about now
         _confirm(turn, finding.field, inquiry)
     for name in [name for name in inquiries if name not in live]:
         standing_waits = any(
@@ -134,7 +133,7 @@ def follow_divergences(turn: Turn, findings: Sequence[Finding]) -> None:
     of_positions: list[Attribution] = []
     for name in [name for name in state.divergences if name not in live]:
         known, now = state.divergences[name], found.get(name)
-        if now is not None:
+        if now is not None or known.rule == "R3":
             hear_change(turn, known, now)
         if now is not None and now.klass is DivergenceClass.UNSETTLED:
             continue
@@ -178,6 +177,8 @@ def _open_divergence(turn: Turn, finding: Finding) -> None:
     )
     if finding.status is ReconcileStatus.ERROR:
         made.state, made.confirmations = "confirmed", 1
+    if finding.rule in ASKED:
+        made.healed = heard_before(state, made, since_us(state, made))[-HEALED_MAX:]
     state.divergences[finding.field] = made
     turn.unpublished.append(made)
 
@@ -208,11 +209,13 @@ def _explain(turn: Turn, live: Mapping[str, Finding]) -> None:
     moved = [
         known
         for known in open_
-        if known.rule in ASKED and known.delta != known.explained_delta and (known in changed or _is_still(turn, known))
+        if known.rule in ASKED
+        and (known.delta != known.explained_delta or _news(known))
+        and (known in changed or _is_still(turn, known))
     ]
     due = [known for known in open_ if known in changed or known in moved or (again and _is_unexplained(known))]
     for known in sorted(due, key=lambda known: EXPLAINED_FIRST.index(known.rule)):
-        before, healed = known.attribution, known in moved and _hear_healed(turn, known, known.delta)
+        before, healed = known.attribution, known in moved and _hear_news(known)
         known.attribution = attribute(turn.state, known)
         known.explained_delta = known.delta
         if known not in changed and (healed or (known.attribution != before and not _is_unexplained(known))):
@@ -236,13 +239,27 @@ def _twins_of(state: State, name: str) -> Twins:
     return state.quantity_twins[key_of(state, symbol, side)]
 
 
-def _hear_healed(turn: Turn, known: Divergence, left: Decimal) -> bool:
-    """Take note of what has healed a part of a divergence, down to what is left; says whether that is news."""
-    slack = sub(known.tolerance, turn.settings.capital_epsilon) if known.rule == "R1" else ZERO
-    ids = {found.ids for found in known.healed}
-    news = [found for found in moved_back(known, left, slack) if found.ids not in ids]
-    known.healed = [*known.healed, *news][-HEALED_MAX:]
+def _hear_news(known: Divergence) -> bool:
+    """Name what no push told, though E may have moved with it: it was lacking; says whether there was any."""
+    news = _news(known)
+    known.healed = [*known.healed, *news]
     return bool(news)
+
+
+def _hear_healed(turn: Turn, known: Divergence) -> None:
+    """Name what has healed a divergence; a statement only where there is nothing else."""
+    _hear_news(known)
+    slack = sub(known.tolerance, turn.settings.capital_epsilon) if known.rule == "R1" else ZERO
+    moved, named = moved_back(known, slack), {found.ids for found in known.healed}
+    if any(found.cause is not Cause.STATEMENT for found in moved) or not (known.healed or _explained(known)):
+        known.healed = [*known.healed, *(found for found in moved if found.ids not in named)][-HEALED_MAX:]
+
+
+def _news(known: Divergence) -> list[Attribution]:
+    """Give what no push told and is not named yet, as far as there is room: the first ones are nearest to the cause."""
+    named = {found.ids for found in known.healed}
+    found = {one.ids: one for one in known.heard if one.is_news and one.ids not in named}
+    return list(found.values())[: HEALED_MAX - len(known.healed)]
 
 
 def attribution_of(known: Divergence) -> list[Attribution]:
@@ -265,7 +282,7 @@ def close_divergence(turn: Turn, name: str, healed_by: str, *, as_state: str = "
     known.state, known.healed_by, known.closed_us = as_state, healed_by, turn.event.at_us
     known.severity, known.last_seq = ReconcileStatus.OK.value, turn.state.event_seq + 1
     if as_state == "healed":
-        _hear_healed(turn, known, ZERO)
+        _hear_healed(turn, known)
         if known.healed:
             known.attribution = _explained(known)
     publish_divergence(turn, known)

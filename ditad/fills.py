@@ -192,12 +192,15 @@ def witness_fees(turn: Turn) -> None:
     state = turn.state
     if not state.sums.fees_slack or not state.witnesses:
         return
-    rounded: dict[str, list[tuple[Order, Piece]]] = {}
-    for order in state.orders.values():
+    orders = list(state.orders.values())
+    rounded = {_second_of(order, piece) for order in orders for piece in order.pieces if piece.fee_slack}
+    found: dict[str, list[tuple[Order, Piece]]] = {key: [] for key in state.witnesses if key in rounded}
+    for order in orders if found else ():
         for piece in order.pieces:
-            rounded.setdefault(f"{order.symbol}|{piece.at_ms // 1_000}", []).append((order, piece))
-    for key, told in state.witnesses.items():
-        pieces = rounded.get(key, [])
+            if (key := _second_of(order, piece)) in found:
+                found[key].append((order, piece))
+    for key, pieces in found.items():
+        told = state.witnesses[key]
         exact = exact_fees([piece for _, piece in pieces], amounts_of(told, FEE), state.fee_rates)
         if exact is None:
             continue
@@ -206,3 +209,8 @@ def witness_fees(turn: Turn) -> None:
             order.exact_fees[str(piece.z1)] = fee
         for order in {order.order_id: order for order, _ in open_}.values():
             lay(turn, order)
+
+
+def _second_of(order: Order, piece: Piece) -> str:
+    """Name the symbol and second of a piece as its witnesses are named."""
+    return f"{order.symbol}|{piece.at_ms // 1_000}"

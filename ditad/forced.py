@@ -109,12 +109,17 @@ def _opened(turn: Turn, order: Order, rows: list[IncomeFact]) -> _Open:
 
 
 def _told_by_wallet(turn: Turn, closes: list[_Open]) -> dict[str, Decimal | None]:
-    """Find the one selection of profits with which K equals the wallet exactly; nothing if there is none, or several."""
+    """Find the one selection of profits with which K equals the wallet exactly; nothing if there is none, or several.
+
+    K beginning with another seed than the wallet was is as equal as it can be.
+    """
     state = turn.state
     assert state.stated.wallet is not None, "a baseline states the wallet"
+    assert state.baseline is not None, "facts are folded after a baseline"
     tried = [one.order.order_id for one in closes if len(one.choices) > 1][:TRIED_MAX]
     choices = [one.choices if one.order.order_id in tried else one.choices[:1] for one in closes]
     missing = sub(state.stated.wallet.value, sub(capital_raw(state), exact_sum(one.booked for one in closes)))
+    missing = add(missing, sub(state.seed, state.baseline.wallet))
     slack = add(state.sums.fees_slack, state.sums.realized_slack)
     found = [
         chosen
@@ -129,7 +134,8 @@ def _told_by_wallet(turn: Turn, closes: list[_Open]) -> dict[str, Decimal | None
 def _moved(turn: Turn, waiting: list[_Open]) -> dict[str, Decimal | None]:
     """Read a single close's profit off the wallet's movement, under Funding's conditions.
 
-    The push before equalled K without the close, nothing else is unknown, in flight or in a gap.
+    The push before equalled K without the close, nothing else is unknown, in flight or in a gap. Where another difference
+    has been confirmed, that it stood before the close as it was is as good as being equal.
     """
     state = turn.state
     statements, wallet = state.wallet_twins.statements, state.stated.wallet
@@ -143,7 +149,8 @@ def _moved(turn: Turn, waiting: list[_Open]) -> dict[str, Decimal | None]:
         return {}
     paid = exact_sum(fees)
     before, after = (statement.value for statement in statements)
-    if abs(sub(add(capital_raw(state), paid), before)) > tolerance(turn):
+    off, known = sub(add(capital_raw(state), paid), before), state.wallet_twins.confirmed or ZERO
+    if min(abs(off), abs(sub(off, known))) > tolerance(turn):
         return {}
     return {one.order.order_id: exact_sum([one.close.profit or ZERO, sub(after, before), paid])}
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from ditad.candidates import ROW_FEE_STEP
-from ditad.causes import Attribution, Cause, Move
+from ditad.causes import PUSHED, Attribution, Cause, Move
 from ditad.events import BaselineTaken, PositionSide, Side
 from ditad.money import ZERO, add, exact_sum, mul, plain, sub
 from ditad.reconcile import Finding
@@ -29,9 +29,6 @@ HEARD_MAX = 16
 
 FOLLOWED = frozenset({"R1", "R3"})
 """The rules whose two sides are moved by facts and by statements alone."""
-
-PUSHED = ("order:", "account:")
-"""What the stream told, by the beginning of its event's name: such twins come close together."""
 
 TWINS_MAX = 3
 """Pushes that may together be the twin of another one."""
@@ -59,7 +56,7 @@ def note_moves(turn: Turn) -> None:
     rest = sub(total, known)
     if amended or rest:
         cause = amended[0].cause if amended else Cause.FEE
-        if abs(rest) <= mul(ROW_FEE_STEP, Decimal(max(len(amended), 1))):
+        if abs(rest) <= mul(ROW_FEE_STEP, Decimal(max(_rows_of(turn), 1))):
             cause = Cause.ROUNDING
         ids = tuple(itertools.chain.from_iterable(move.ids for move in amended))
         turn.moves.append(
@@ -69,9 +66,17 @@ def note_moves(turn: Turn) -> None:
                 n=turn.event.n,
                 at_us=turn.event.at_us,
                 wallet=rest,
+                told_by=turn.event.source_id,
             )
         )
     state.moves += turn.moves[: MOVES_MAX - len(state.moves)]
+
+
+def _rows_of(turn: Turn) -> int:
+    """Count the rows whose rounded fees the fills of this event may be made of."""
+    drafted = [draft for draft in turn.drafts if draft.type is RecordType.FILL]
+    orders = [turn.state.orders.get(str(draft.body["order_id"])) for draft in drafted]
+    return sum([max(1, len(order.rows)) for order in orders if order is not None])
 
 
 def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
@@ -87,6 +92,7 @@ def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
                 n=n,
                 at_us=at_us,
                 wallet=-amount if kind == "funding" else amount,
+                told_by=turn.event.source_id,
             ),
             bool(draft.replaces),
         )
@@ -96,7 +102,8 @@ def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
         cause = Cause.FORCED_CLOSE if "forced" in body else Cause.FEE if amends else Cause.UNCOVERED
         wallet = sub(_decimal(body["realized_pnl"]), _decimal(body["fee"]))
         ids = (f"order:{body['order_id']}:({body['z0']}, {body['z1']}]",)
-        yield Move(cause=cause, ids=ids, n=n, at_us=at_us, wallet=wallet, key=key, quantity=quantity), amends
+        move = Move(cause=cause, ids=ids, n=n, at_us=at_us, wallet=wallet, key=key, quantity=quantity)
+        yield replace(move, told_by=turn.event.source_id), amends
 
 
 def _quantity_of(state: State, body: dict[str, object]) -> tuple[str, Decimal]:
@@ -121,12 +128,13 @@ def _bounded(ids: Sequence[str]) -> tuple[str, ...]:
 # ---- what moved a difference ----------------------------------------------------------------------------------------
 
 
-def hear_change(turn: Turn, known: Divergence, finding: Finding) -> None:
-    """Remember what this event did to both sides of a divergence."""
-    if known.k is None or known.e is None or finding.k is None or finding.e is None:
+def hear_change(turn: Turn, known: Divergence, finding: Finding | None) -> None:
+    """Remember what this event did to both sides of a divergence; of a position that nobody has there is no finding."""
+    k, e = (ZERO, ZERO) if finding is None else (finding.k, finding.e)
+    if known.k is None or known.e is None or k is None or e is None:
         return
-    moved_k, moved_e = sub(finding.k, known.k), sub(finding.e, known.e)
-    known.k, known.e, known.tolerance = finding.k, finding.e, finding.tolerance
+    moved_k, moved_e = sub(k, known.k), sub(e, known.e)
+    known.k, known.e, known.tolerance = k, e, known.tolerance if finding is None else finding.tolerance
     if known.rule not in FOLLOWED:
         return
     found: list[Attribution] = []
@@ -140,7 +148,7 @@ def hear_change(turn: Turn, known: Divergence, finding: Finding) -> None:
                 amount=-moved_e,
                 exact=True,
                 told_by=turn.event.source_id,
-                evidence=f"E was {plain(sub(finding.e, moved_e))} and is {plain(finding.e)}",
+                evidence=f"E was {plain(sub(e, moved_e))} and is {plain(e)}",
             )
         )
     for change in found:
@@ -161,45 +169,55 @@ def _twins_of(heard: Sequence[Attribution], change: Attribution) -> tuple[Attrib
     return None
 
 
+def heard_before(state: State, known: Divergence, since_us: int) -> list[Attribution]:
+    """Name the facts that no push told, heard since a moment: K lacked them, and what healed them is soon forgotten."""
+    found = [
+        Attribution(cause=move.cause, ids=move.ids, amount=part, exact=True, told_by=move.told_by)
+        for move, part in _parts(state, known, state.moves)
+        if part and move.at_us >= since_us
+    ]
+    return [one for one in found if one.is_news]
+
+
+def _parts(state: State, known: Divergence, moves: Sequence[Move]) -> list[tuple[Move, Decimal]]:
+    """Give the moves that concern a divergence of R1 or R3, each with its part of K's side of it."""
+    if known.rule == "R1":
+        return [(move, move.wallet) for move in moves]
+    of_key = {f"{known.symbol}:{known.side}", f"{known.symbol}:{PositionSide.BOTH}"}
+    sign = Decimal(-1 if state.one_way and known.side == PositionSide.SHORT else 1)
+    return [(move, mul(move.quantity, sign)) for move in moves if move.key in of_key]
+
+
 def _of_facts(turn: Turn, known: Divergence, moved: Decimal) -> list[Attribution]:
     """Name the facts by which K moved: each with its own part where these add up, else all as one."""
-    of_wallet = known.rule == "R1"
-    of_key = {f"{known.symbol}:{known.side}", f"{known.symbol}:{PositionSide.BOTH}"}
-    moves = [move for move in turn.moves if of_wallet or move.key in of_key]
-    sign = Decimal(-1 if turn.state.one_way and known.side == PositionSide.SHORT else 1)
-    parts = [move.wallet if of_wallet else mul(move.quantity, sign) for move in moves]
-    if moves and exact_sum(parts) == moved and len(moves) <= HEARD_MAX:
+    parts = _parts(turn.state, known, turn.moves)
+    if parts and exact_sum(part for _, part in parts) == moved and len(parts) <= HEARD_MAX:
         return [
             Attribution(cause=move.cause, ids=move.ids, amount=part, exact=True, told_by=turn.event.source_id)
-            for move, part in zip(moves, parts, strict=True)
+            for move, part in parts
             if part
         ]
     ids = tuple(itertools.chain.from_iterable(move.ids for move in turn.moves))
-    cause = (moves or turn.moves)[0].cause if turn.moves else Cause.FEE
+    moves = [move for move, _ in parts] or turn.moves
+    cause = moves[0].cause if moves else Cause.FEE
     ids = _bounded(ids or (turn.event.source_id,))
     return [Attribution(cause=cause, ids=ids, amount=moved, exact=True, told_by=turn.event.source_id)]
 
 
-def healed_by(known: Divergence, left: Decimal, slack: Decimal) -> list[Attribution]:
-    """Choose what healed a divergence down to what is left: the fewest of what moved it that add up to the rest.
+def healed_by(known: Divergence, slack: Decimal) -> list[Attribution]:
+    """Choose what healed a divergence: the fewest of what moved it that add up to it; else nothing is guessed.
 
     Exactly, or within what rounded sources leave open (`slack`). What adds up to it since it was opened comes first,
-    then since it was confirmed or explained; nothing is guessed.
+    then since it was confirmed or explained.
     """
     for before, size, allowed in itertools.product(
         dict.fromkeys((known.first_delta, known.confirmed_delta, known.explained_delta)),
         range(1, SOUGHT_MAX + 1),
         dict.fromkeys((ZERO, slack)),
     ):
-        wanted = sub(left, before)
-        for some in itertools.combinations(known.heard, size) if abs(wanted) > allowed else ():
+        for some in itertools.combinations(known.heard, size) if abs(before) > allowed else ():
             moved = exact_sum(part.amount for part in some if part.amount is not None)
-            if abs(sub(moved, wanted)) > allowed:
-                continue
-            facts = [part for part in some if part.cause not in {Cause.STATEMENT, Cause.ROUNDING}]
-            found = bool(facts) and not any(part.told_by.startswith(PUSHED) for part in facts)
-            if found or abs(left) < abs(
-                before
-            ):  # what was asked for is news even where other things hide what it healed
+            if abs(add(moved, before)) <= allowed:
+                facts = [part for part in some if part.cause not in {Cause.STATEMENT, Cause.ROUNDING}]
                 return [replace(part, exact=not allowed) for part in facts or some]
     return []

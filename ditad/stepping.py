@@ -126,8 +126,10 @@ def _crossed(run: Run, stated_pnl: Decimal, quantity: Decimal, tick: Decimal | N
     if tick is not None and entry is not None:
         costs.append(mul(mul(DERIVED.divide(entry, tick).to_integral_value(), tick), held))
     quotes = [add(cost, stated_pnl) if run.quantity > 0 else sub(cost, stated_pnl) for cost in costs]
-    if tick is None or run.cost_slack:
-        return quotes[0], add(run.cost_slack, exact_sum(abs(sub(quote, quotes[0])) for quote in quotes))
+    if tick is None:
+        return quotes[0], run.cost_slack
+    if run.cost_slack:  # what an entry is rounded to depends on all its digits
+        return quotes[0], add(run.cost_slack, half_a_tick(tick, held))
     lot = Decimal(1).scaleb(min(int(size.normalize(EXACT).as_tuple().exponent) for size in (held, quantity)))
     step = mul(lot, tick)
     snapped = [mul(DERIVED.divide(quote, step).to_integral_value(), step) for quote in quotes]
@@ -182,7 +184,12 @@ def _rounded_by_half_a_tick(run: Run, quantity: Decimal, tick: Decimal | None) -
     """Count a close into what rounded entries may leave open."""
     if tick is None:
         return {"closed_unticked": add(run.closed_unticked, quantity)}
-    return {"closed_ticks": add(run.closed_ticks, mul(quantity, mul(tick, Decimal("0.5"))))}
+    return {"closed_ticks": add(run.closed_ticks, half_a_tick(tick, quantity))}
+
+
+def half_a_tick(tick: Decimal, quantity: Decimal) -> Decimal:
+    """Say how much an entry that is rounded to the tick may change the profit of closing so much."""
+    return mul(quantity, mul(tick, Decimal("0.5")))
 
 
 def with_tick(run: Run, tick: Decimal) -> Run:

@@ -5,14 +5,20 @@ All payloads are synthetic.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from ditad.attribution import attribute
+from ditad.causes import Attribution, Cause, Move
 from ditad.events import FillRow, LeveragePush, Mark, Marks, OrderStatus, PositionRow, PositionSide, Question, Side
+from ditad.moves import hear_change
+from ditad.reconcile import Finding, ReconcileStatus
 from ditad.state import Divergence, Untold
+from ditad.turn import Turn
+from ditad.witnesses import FEE, PROFIT, Witness
 from tests.support.reading import audit
 from tests.support.story import Story
 
@@ -451,3 +457,192 @@ def test_a_failed_question_is_no_proof() -> None:
     story.audit_done(asked_us=asked_us + 1, failed=("balance",))
     assert "UNKNOWN" == story.status
     assert ["unexplained"] == [one[0] for one in causes(story, "capital_vs_wallet")]
+
+
+# ---- what no push told is lacking, also where both ledgers move with it -------------------------------------------------
+
+
+def test_a_lost_transfer_is_named_beside_what_lasts() -> None:
+    """Its balance and its row come in one round: K and E move together, and the push was lost all the same."""
+    story = Story()
+    story.pass_s(200)
+    story.account("995")
+    after(story, "995")
+    audit(story, "1002", incomes=(story.income_row("77", "TRANSFER", "7"),))
+    story.tick()
+    story.tick()
+    assert [("unexplained", "5", None), ("transfer", "7", True)] == causes(story, "capital_vs_wallet")
+    assert "ERROR" == story.status
+
+
+def test_a_lost_transfer_is_named_though_its_row_came_before_the_difference_was_one() -> None:
+    """Both waited within the window; what opens after it still says what was lacking."""
+    story = Story()
+    story.pass_s(200)
+    story.account("995")
+    audit(story, "1002", incomes=(story.income_row("77", "TRANSFER", "7"),), after_s=0.5)
+    story.tick()
+    assert ("transfer", "7", True) in causes(story, "capital_vs_wallet")
+
+
+def test_what_only_a_row_told_is_no_late_statement() -> None:
+    """E does not hold it yet: neither did K, until somebody asked."""
+    story = Story()
+    story.pass_s(200)
+    audit(story, "1000", incomes=(story.income_row("77", "TRANSFER", "7"),))
+    story.tick()
+    assert [("transfer", "7", True)] == causes(story, "capital_vs_wallet")
+
+
+def test_an_ordinary_trade_heals_no_part_of_what_lasts() -> None:
+    """A frame that moves K while a difference stands is no fact that was lacking."""
+    story = Story()
+    story.pass_s(200)
+    story.account("995")
+    after(story, "995")
+    buy(story)
+    story.account("994.5", ("BTC-USDT", LONG, "1", "100"))
+    after(story, "994.5", row())
+    assert {"unexplained"} == {one[0] for one in causes(story, "capital_vs_wallet")}
+
+
+# ---- what is certain, and what follows ----------------------------------------------------------------------------------
+
+
+def test_a_seed_is_named_beside_what_nothing_explains() -> None:
+    """The seed's part is certain; the rest alone is unexplained."""
+    story = Story(seed_capital=D(600))
+    story.pass_s(200)
+    story.account("995")
+    after(story, "995")
+    assert [("baseline", "-400", True), ("unexplained", "5", None)] == causes(story, "capital_vs_wallet")
+
+
+def test_profits_of_a_position_that_k_holds_otherwise_are_named() -> None:
+    """A fill too many gives the closes another entry: R2 takes over what is said of the position."""
+    story = Story(positions=(row(),))
+    story.pass_s(200)
+    buy(story, ap="110.00000000", last=("1", "110"))
+    after(story, "1000", row())
+    story.order(side=Side.SELL, z="1", ap="120.00000000", fee="0.06", last=("1", "120"), rp="20")
+    story.account("1019.94", ("BTC-USDT", LONG, "0", "0"))
+    after(story, "1019.94")
+    assert [("untold_close", "-5")] == [one[:2] for one in causes(story, "realized_pnl")]
+
+
+def test_a_position_of_which_nothing_is_known_explains_no_profit() -> None:
+    """Neither an unexplained difference, nor one of a position that the book never had."""
+    story = Story()
+    for name, cause in (("position_qty:BTC-USDT:LONG", Cause.UNEXPLAINED), ("position_qty:X:LONG", Cause.EXTRA_FILL)):
+        other = divergence("R3", D(1), symbol=name.split(":")[1], side="LONG")
+        other.attribution = [Attribution(cause=cause, amount=D(1))]
+        story.projection.state.divergences[name] = other
+    (found,) = attribute(story.projection.state, divergence("R2", D(5)))
+    assert Cause.UNEXPLAINED is found.cause
+
+
+def test_an_untold_close_still_explains_the_wallet_when_it_moves_again() -> None:
+    """R6 says what R3 says: there is one position that is gone, not two."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    story.account("1010")
+    after(story, "1010")
+    after(story, "1010")
+    story.account("1012")
+    after(story, "1012")
+    assert [("untold_close", "-12", False)] == causes(story, "capital_vs_wallet")
+
+
+@pytest.mark.parametrize(("mark", "cause"), [("105", "untold_close"), ("118", "unexplained")])
+def test_an_untold_close_is_believed_near_the_mark(mark: str, cause: str) -> None:
+    """Where the market is known, a close elsewhere is no explanation."""
+    story = Story(positions=(row("2"),))
+    story.pass_s(200)
+    story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D(mark), event_ms=story.ms),)))
+    story.account("1010")
+    after(story, "1010")
+    after(story, "1010")
+    assert [cause] == [one[0] for one in causes(story, "capital_vs_wallet")]
+
+
+def test_a_fill_too_many_across_zero_is_named_on_both_sides() -> None:
+    """K is long where E is short: the fill is the cause of both findings."""
+    story = Story(hedge=False)
+    story.pass_s(200)
+    story.order(side=Side.SELL, ps=BOTH, z="1", ap="100.00000000", fee="0.05", last=("1", "100"))
+    story.account("999.95", ("BTC-USDT", BOTH, "-1", "100"))
+    story.order(side=Side.BUY, ps=BOTH, z="3", ap="100.00000000", fee="0.15", last=("3", "100"))
+    after(story, "999.95", row("1", side=SHORT))
+    for side, amount in (("LONG", "2"), ("SHORT", "-1")):
+        assert [("extra_fill", amount, True)] == causes(story, f"position_qty:BTC-USDT:{side}")
+
+
+# ---- a forced close's profit while something else differs --------------------------------------------------------------
+
+
+CLOSED: dict[str, Any] = {"side": Side.SELL, "z": "1", "ap": "90.00000000", "fee": "0.045", "last": ("1", "90")}
+
+
+def test_the_wallet_tells_a_forced_close_beside_a_seed() -> None:
+    """K begins elsewhere by a known amount: it is as equal as it can be with what was stated, and not without."""
+    story = Story(positions=(row(),), seed_capital=D(600))
+    story.order(rp="-10", kind="LIQUIDATION", **CLOSED)
+    story.balance("989.955")
+    assert ("-10", []) == (story.k["realized_pnl"], story.k["unknown"])
+
+
+def test_the_wallet_tells_a_forced_close_beside_a_confirmed_difference() -> None:
+    """That stood before the close as it was: what the wallet moved by is the close's profit, less its fee."""
+    story = Story(positions=(row(),))
+    story.pass_s(200)
+    story.account("995")
+    after(story, "995", row())
+    story.order(rp="-10", kind="LIQUIDATION", **CLOSED)
+    story.account("987.955", ("BTC-USDT", LONG, "0", "0"))
+    assert ("-7", [], "ERROR") == (story.k["realized_pnl"], story.k["unknown"], story.status)
+
+
+# ---- witnesses, and moves that do not add up ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ago_s", "expected"), [(10, 1), (100_000, 0)])
+def test_only_seconds_that_can_matter_are_witnesses(ago_s: int, expected: int) -> None:
+    """What is long over was in both ledgers when they agreed: its orders are out of memory."""
+    story = Story()
+    state = story.projection.state
+    second = story.ms // 1_000 - ago_s
+    state.witnesses[f"BTC-USDT|{second}"] = [
+        Witness(kind=FEE, amount=D("0.5"), trade_id="1"),
+        Witness(kind=PROFIT, amount=D(0), trade_id="1"),
+    ]
+    known = divergence("R1", D("0.5"))
+    known.first_us = story.us
+    found = attribute(state, known)
+    assert expected == sum(one.cause is Cause.UNCOVERED for one in found)
+
+
+@pytest.mark.parametrize("wallets", [(), ("1",)])
+def test_a_change_of_k_that_its_moves_do_not_add_up_to_is_told_as_one(wallets: tuple[str, ...]) -> None:
+    """Nothing is left out, and nothing is made up."""
+    story = Story()
+    turn = Turn(state=story.projection.state, event=story.events[-1])
+    turn.moves = [
+        Move(cause=Cause.TRANSFER, ids=("transfer:1",), n=1, at_us=1, wallet=D(wallet), told_by="income:1")
+        for wallet in wallets
+    ]
+    known = divergence("R1", D(5), k=D(5), e=D(0))
+    hear_change(turn, known, replace(R1, k=D(7), e=D(0)))
+    cause = Cause.TRANSFER if wallets else Cause.FEE
+    assert [(cause, D(2))] == [(one.cause, one.amount) for one in known.heard]
+
+
+R1 = Finding(
+    rule="R1",
+    field="capital_vs_wallet",
+    k=D(0),
+    e=D(0),
+    delta=D(0),
+    tolerance=D(0),
+    status=ReconcileStatus.OK,
+    klass=None,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -374,6 +375,103 @@ def test_a_moment_that_no_order_explains_stands_as_its_times_say() -> None:
         fill(BUY, "1", "101", at=2, order="2"),
     )
     assert ["1", "2", "3"] == [one.order_id for one in held.fills]
+
+
+# ---- orders that inexact figures leave possible -----------------------------------------------------------------------------
+
+
+def within_slack(held: Position, cost: str) -> bool:
+    """Say whether a cost lies where the book says that it may."""
+    return abs(held.run.cost - Decimal(cost)) <= held.run.cost_slack + Decimal("1e-18")
+
+
+def test_what_another_order_would_have_left_of_a_slack_stays_open() -> None:
+    """2 were held at 99.5 to 100.5. Closed first, nothing is left of them; after an opening half of them is."""
+    base = Run(quantity=Decimal(2), cost=Decimal(200), cost_slack=Decimal(1))
+    told = fill(SELL, "2", "101", order="1", whole=True), fill(BUY, "2", "100", order="2", whole=True)
+    for tick in ("0.1", None):
+        held = position(LONG, *told, base=base, tick=tick)
+        assert Decimal(2) == held.run.quantity
+        assert within_slack(held, "199.5")
+
+
+def test_an_inexact_entry_may_be_rounded_to_another_tick() -> None:
+    """1 is held at 100.06, known as 100.04 ± 0.03: closing half of it at 101 first states the profit of 100.1."""
+    base = Run(quantity=Decimal(1), cost=Decimal("100.04"), cost_slack=Decimal("0.03"))
+    told = fill(SELL, "0.5", "101", order="1", whole=True, rp="0.45"), fill(BUY, "1", "100.2", order="2", whole=True)
+    assert within_slack(position(LONG, *told, base=base), "150.23")
+
+
+def test_a_crossing_from_an_inexact_entry_leaves_open_what_it_is_rounded_to() -> None:
+    """0.2 are held at 100.86545…, known 0.07 lower: closed at 101.1 they state the profit of 100.9."""
+    base = Run(quantity=Decimal("0.2"), cost=Decimal("20.15955"), cost_slack=Decimal("0.01445"))
+    crossing = fill(SELL, "0.33", "101.14", rp="0.04", single=False, slack="0.0165")
+    assert within_slack(position(BOTH, crossing, base=base), "13.143")
+
+
+def test_a_hint_may_be_rounded_as_other_profits_are() -> None:
+    """A forced close of all 1.45 at 99.59172… states the profit of 99.6; then 0.03 are opened at 99.3."""
+    told = (
+        fill(SELL, "1.43", "99.6", whole=True),
+        fill(SELL, "0.02", "98.96", z0="1.43", slack="0.001", whole=True),
+        fill(BUY, "1.45", "99.7", order="2", rp="-0.145", compared=False, whole=True),
+        fill(SELL, "0.03", "99.3", order="3", whole=True),
+    )
+    assert within_slack(position(SHORT, *told), "2.979")
+
+
+def test_where_the_tick_is_unknown_a_profit_proves_no_order() -> None:
+    """Closed last, at 100.0667 rounded to 100.1, a unit states what it would state after the first two alone."""
+    told = (
+        fill(BUY, "1", "100", order="1", whole=True),
+        fill(BUY, "1", "100.2", order="2", whole=True),
+        fill(SELL, "1", "101", order="3", whole=True, rp="0.9"),
+        fill(BUY, "1", "100", order="4", whole=True),
+    )
+    assert within_slack(position(LONG, *told, tick=None), "200.13333333333333333333")
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_the_true_cost_is_within_what_is_left_open(data: st.DataObject) -> None:
+    """An exchange's history, told in any order: stamps good to a second, profits of rounded entries, prices not exact."""
+    side, rounded = data.draw(st.sampled_from([LONG, SHORT, BOTH])), data.draw(st.booleans())
+    truth, at_ms, told = Fraction(0), 0, []
+    held = Fraction(0)
+    for place in range(data.draw(st.integers(2, 6))):
+        at_ms += data.draw(st.integers(1, 600))
+        buy = data.draw(st.booleans())
+        opens = not held or ((held > 0) == buy if side is BOTH else (side is LONG) == buy)
+        buy = opens == (side is LONG) if side is not BOTH else buy
+        quantity = Decimal(data.draw(st.integers(1, 9))) / 10
+        if not opens and side is not BOTH:
+            quantity = min(quantity, Decimal(held.numerator) / Decimal(held.denominator))
+        price = Decimal(1_000 + data.draw(st.integers(-9, 9))) / 10
+        closing = Fraction(0) if opens else min(Fraction(quantity), abs(held))
+        profit = Fraction(0)
+        if closing:
+            entry = truth / abs(held)
+            basis = Fraction(round(entry * 10), 10) if rounded else entry
+            profit = (Fraction(price) - basis) * closing * (-1 if buy else 1)
+            truth -= entry * closing
+        truth += (Fraction(quantity) - closing) * Fraction(price)
+        held += Fraction(quantity) * (1 if (buy if side is BOTH else opens) else -1)
+        slack = data.draw(st.sampled_from(["0", "0", "0", "0.005"]))
+        whole = data.draw(st.booleans())
+        told.append(
+            replace(
+                fill(buy, str(quantity), str(price), order=str(place), slack=slack, single=slack == "0", whole=whole),
+                quote=quantity * price + Decimal(slack) * data.draw(st.integers(-1, 1)),
+                stated_pnl=Decimal(round(profit * 10**8)).scaleb(-8) if data.draw(st.integers(0, 9)) else None,
+                compared=bool(data.draw(st.integers(0, 9))),
+                at_ms=at_ms // 1_000 * 1_000 if whole else at_ms,
+            )
+        )
+    book = position(side, *data.draw(st.permutations(told)), tick=data.draw(st.sampled_from(["0.1", "0.1", None])))
+    assert Fraction(book.run.quantity) == held
+    assert book.run.uncertain or abs(Fraction(book.run.cost) - truth) <= Fraction(book.run.cost_slack) + Fraction(
+        "1e-15"
+    )
 
 
 # ---- collapse -----------------------------------------------------------------------------------------------------------

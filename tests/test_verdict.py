@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ditad.divergences import SEEN_MAX
 from ditad.events import (
     BaselineTaken,
     Mark,
@@ -125,6 +126,19 @@ def test_an_answer_to_an_earlier_question_confirms_nothing() -> None:
     story.income()
     story.audit_done(asked_us=story.us - 5_000_000)
     assert ("WARN", ["CONFIRMING|capital_vs_wallet"]) == (story.status, explained(story))
+
+
+def test_a_residual_that_changed_more_often_than_is_remembered_is_confirmed_all_the_same() -> None:
+    """Whatever is forgotten of its history, since when it is what it is now is not."""
+    story = lost_five()
+    for cents in range(SEEN_MAX + 1):
+        story.account(str(995 - Decimal(cents + 1) / 100))
+        story.tick()
+    wallet = str(995 - Decimal(SEEN_MAX + 1) / 100)
+    story.pass_s(200)
+    audit(story, wallet)
+    story.balance(wallet)
+    assert ("ERROR", str(1000 - Decimal(wallet))) == (story.status, story.delta("capital_vs_wallet"))
 
 
 def test_a_round_of_some_questions_confirms_nothing() -> None:

@@ -46,6 +46,7 @@ TIMING = Timing(config_ms=86_400_000)
 FUNDING_EVERY_MS = 1_800_000
 """The bot's own settlements stand this far apart, so that each is a group of its own."""
 
+FUNDED_MS = 1_000
 EPSILON = Decimal("0.0001")
 ORDER_FRAMES = ("TRADE_UPDATE", "ORDER_TRADE_UPDATE")
 ACCOUNT_FRAMES = ("ACCOUNT_UPDATE",)
@@ -119,6 +120,9 @@ class Life:
         self.desk = self.core.venue.account(NAME)
         self.bot = Bot(self.desk, seed)
         self.roads = Roads(self.core, Random(f"{seed}:roads"), latency_s_max=LATENCY_S_MAX)  # noqa: S311 - see above
+        self._order_frames: dict[str, list[Mapping[str, Any]]] = {}
+        self._funded_ms: list[int] = []
+        self.core.streams.tamper = self._noted
         self.divergences: list[dict[str, Any]] = []
         self.classes: set[str] = set()
         self.erred = False
@@ -164,11 +168,25 @@ class Life:
     @contextmanager
     def tampering(self, tamper: Callable[[Payload], Payload | None]) -> Iterator[None]:
         """Make something else of private frames, or nothing."""
-        self.core.streams.tamper = tamper
+
+        def tampered(payload: Payload) -> Payload | None:
+            made = tamper(payload)
+            return None if made is None else self._noted(made)
+
+        self.core.streams.tamper = tampered
         try:
             yield
         finally:
-            self.core.streams.tamper = None
+            self.core.streams.tamper = self._noted
+
+    def _noted(self, payload: Payload) -> Payload:
+        """Remember of a private frame what it tells: an order's execution, or what a settlement paid."""
+        order, account = payload.get("o"), payload.get("a")
+        if isinstance(order, dict) and order.get("x") == "TRADE":
+            self._order_frames.setdefault(str(order["i"]), []).append(order)
+        elif isinstance(account, dict) and account["m"] == "FUNDING_FEE" and _names_amounts(account):
+            self._funded_ms.append(int(str(payload["E"])))
+        return payload
 
     def forge(self, payload: Payload) -> None:
         """Send a frame of which the books know nothing."""
@@ -261,6 +279,19 @@ class Life:
             await asyncio.sleep(LOOK_S)
         return True
 
+    def is_told_by_rows_alone(self, fact: str) -> bool:
+        """Say of an order's or a settlement's id whether the books have it and frames did not tell all of it.
+
+        An order is wholly told where each execution has a frame with its cumulative quantity and it is the only one:
+        whether several name their own fees or sums is for rows to say. A settlement is where its push names an amount.
+        """
+        executions = [one for one in self.desk.facts.executions if str(one.order_id) == fact]
+        if executions:
+            frames = [frame for frame in self._order_frames.get(fact, []) if "z" in frame and "n" in frame]
+            return len(executions) > 1 or not frames
+        settled = [one for one in self.desk.facts.movements if str(one.tran_id) == fact and one.kind == "FUNDING_FEE"]
+        return any(not any(abs(at_ms - one.at_ms) < FUNDED_MS for at_ms in self._funded_ms) for one in settled)
+
     # ---- from birth to death
 
     async def live(self, story: Story) -> None:
@@ -273,6 +304,10 @@ class Life:
             await asyncio.wait({listening})
             self.service.pipeline.stop()
         await self.service.close()
+
+
+def _names_amounts(account: Mapping[str, Any]) -> bool:
+    return any(Decimal(str(line["bc"])) for line in account["B"])
 
 
 def _plain(held: Mapping[str, Decimal]) -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 
 from ditad.exchange import Dialect
 from tests.benchmarks.accuracy_causes import KINDS, Ids, Kind, kind_named, needs_life_of_its_own
-from tests.benchmarks.accuracy_life import LOOK_S, Life, Terms, tell_story
+from tests.benchmarks.accuracy_life import EPSILON, LOOK_S, Life, Terms, tell_story
 
 SETTLE_WINDOW_S = 2.0
 AUDIT_S = 30.0
@@ -31,7 +33,9 @@ HEAL_S_MAX = 420.0
 LASTS_S = 100.0
 """What lasts is looked at again after so long: it must not have been forgotten."""
 
-STILL_S = 3.0
+STILL_S = SETTLE_WINDOW_S + ROUND_S_MAX
+"""The bot stands still for so long before it is judged: its own trades may have to be asked about too."""
+
 PREPARED_S = 10.0
 DAY_S = 86_400.0
 PACE_S = 240.0
@@ -50,6 +54,9 @@ SHOWN_BY = {
     "extra_fill": frozenset({"R1", "R3"}),
     "forced_close": frozenset({"R1", "R3"}),
     "untold_close": frozenset({"R1", "R3"}),
+    "mark_age": frozenset({"R4"}),
+    "leverage": frozenset({"R5"}),
+    "rounding": frozenset({"R2"}),
 }
 """The rules by which a kind shows, where it is not the wallet's: what healed within the window is no divergence."""
 
@@ -87,9 +94,11 @@ async def episode(life: Life, seed: int, kinds: Sequence[Kind], rng: Random) -> 
             return _unfit(life, seed, [kind.name for kind in kinds])
     life.listen()
     told: list[tuple[Kind, Ids]] = []
+    over: set[str] = set()
     for kind in kinds:
         if told:
             await asyncio.sleep(rng.choice([0.0, 0.5, 5.0]))
+            over = {told[0][0].name} if life.is_calm() and not life.divergences and not told[0][0].warns else set()
         told.append((kind, kind.inject(life, rng)))
     good, after_s = await _owed(life, kinds, rng)
     outcome = _outcome(life, kinds) if good else "unknown" if _is_unknown(life) else "missed"
@@ -104,7 +113,7 @@ async def episode(life: Life, seed: int, kinds: Sequence[Kind], rng: Random) -> 
         await asyncio.sleep(HEAL_S_MAX - LASTS_S if len(kinds) > 1 else 0)
     elif not await life.until(life.is_calm, HEAL_S_MAX):
         outcome, why = "missed", f"never healed: {life.status}, {life.snapshot['reconcile']['explanations']}"
-    named, right, because = _attribution(life, told)
+    named, right, because = _attribution(life, told, over)
     wanted = {kind.name for kind in kinds}
     return Found(
         seed=seed,
@@ -156,8 +165,14 @@ def _outcome(life: Life, kinds: Sequence[Kind]) -> str:
     return "warned" if any(kind.warns for kind in kinds) else "healed"
 
 
-def _attribution(life: Life, told: Sequence[tuple[Kind, Ids]]) -> tuple[tuple[str, ...], bool | None, str]:
-    """Compare the causes that were named in the end with those injected: their words, and the ids of facts."""
+def _attribution(
+    life: Life, told: Sequence[tuple[Kind, Ids]], over: AbstractSet[str]
+) -> tuple[tuple[str, ...], bool | None, str]:
+    """Compare the causes that were named in the end with those injected: their words, and the ids of facts.
+
+    What was `over` without a divergence before the other began need not be named. What is named besides is wrong unless
+    it is true: a fact of the bot's that rows alone told, or a rounding too small to be a difference.
+    """
     last = {body["id"]: body for body in life.divergences if body["attribution"]}
     parts = list(itertools.chain.from_iterable(body["attribution"] for body in last.values()))
     named = {str(part["cause"]) for part in parts}
@@ -165,25 +180,54 @@ def _attribution(life: Life, told: Sequence[tuple[Kind, Ids]]) -> tuple[tuple[st
         (str(part["cause"]), body["field"])
         for body in last.values()
         for part in body["attribution"]
-        if body["rule"] not in DERIVED
+        if body["rule"] not in DERIVED and not _is_true_besides(life, part)
     ]
     named |= {kind.name for kind, _ in told if kind.warns & life.classes}
     if not life.divergences and not named:
         return (), None, ""
     wanted = {kind.name for kind, _ in told}
     beside = set().union(*(kind.beside for kind, _ in told))
-    rules = {body["rule"] for body in life.divergences}
-    lacking = {name for name in wanted - named if SHOWN_BY.get(name, frozenset({"R1"})) & rules}
+    rules = {body["rule"] for body in last.values()}
+    due = {
+        name
+        for name in wanted - over
+        if any(
+            body["rule"] in SHOWN_BY.get(name, frozenset({"R1"})) and not _is_others(life, body, wanted - {name})
+            for body in last.values()
+        )
+    }
+    due -= {"mark_age"} if "R3" in rules else set()  # R4 says first what quantities differ
+    lacking = due - named
     wrong = [f"also named: {cause} of {name}" for cause, name in strange if cause not in wanted | beside]
     unnamed = [
         f"{kind.name} without {ids}"
         for kind, ids in told
-        if kind.name not in lacking and ids and not kind.warns and not _names(parts, kind.name, ids)
+        if kind.name in due & named and ids and not kind.warns and not _names(parts, kind.name, ids)
     ]
     because = [f"not named: {', '.join(sorted(lacking))}"] if lacking else []
     because += dict.fromkeys(wrong)
     because += unnamed
     return tuple(sorted(named)), not because, "; ".join(because)
+
+
+def _is_others(life: Life, body: Mapping[str, Any], others: AbstractSet[str]) -> bool:
+    """Say whether a healed difference was, from its first amount to the last digit, of these causes or the bot's own."""
+    parts = [part for part in body["attribution"] if part["cause"] != "rounding"]
+    known = all(part["cause"] in others or _is_true_besides(life, part) for part in parts)
+    if body["state"] != "healed" or not parts or not known:
+        return False
+    first = next(one for one in life.divergences if one["id"] == body["id"])
+    return abs(Decimal(first["delta"]) + sum(Decimal(part["amount"] or 0) for part in parts)) <= EPSILON
+
+
+def _is_true_besides(life: Life, part: Mapping[str, Any]) -> bool:
+    """Say whether what is named besides is true: of each of its facts nobody but rows told all, or it is next to nothing."""
+    if part["cause"] == "rounding":
+        return abs(Decimal(part["amount"])) <= EPSILON
+    if part["cause"] not in {"uncovered_interval", "fee", "funding"}:
+        return False
+    facts = [str(word).split(":")[1] for word in part["ids"] if ":" in str(word)]
+    return bool(facts) and all(life.is_told_by_rows_alone(fact) for fact in facts)
 
 
 def _names(parts: Sequence[Mapping[str, Any]], cause: str, ids: Ids) -> bool:

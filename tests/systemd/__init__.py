@@ -1,0 +1,1 @@
+"""The installed wheel under a real systemd: `python -m tests.systemd`."""
