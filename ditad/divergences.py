@@ -149,6 +149,8 @@ def _is_divergence(turn: Turn, finding: Finding) -> bool:
     lasting = turn.state.lasting
     if finding.klass not in LASTING:
         lasting.pop(finding.field, None)
+        if finding.rule == "R2" and finding.klass is DivergenceClass.AMOUNT_UNKNOWN:
+            return finding.field in turn.state.divergences  # a profit that is not told yet is a doubt, no difference
         return finding.klass is not None and finding.klass not in EXPLAINED
     since_us = lasting.setdefault(finding.field, turn.event.at_us)
     return turn.event.at_us - since_us >= turn.settings.audit_interval_us

@@ -518,3 +518,12 @@ def test_a_rejected_push_that_may_hold_money_is_visible_in_the_verdict() -> None
     assert "o.z: a number is due" in at(story.snap, "coverage.gaps.0.cause")
     assert "UNKNOWN" == story.status
     assert all(not at(snap, "published.usable") for snap in snapshots(story)[-1:])
+
+
+def test_a_profit_that_nobody_told_yet_opens_no_divergence_of_r2() -> None:
+    """A close before an earlier open, while an amount is unknown: UNKNOWN says so; an ERROR of before stays open."""
+    story = Story(positions=(row(qty="2"),))
+    story.account("999.5", reason="FUNDING_FEE", change="-0.4")
+    buy(story, side=Side.SELL, ap="110.00000000", fee="0.055", rp="15")
+    assert ("UNKNOWN", "-5") == (story.status, story.delta("realized_pnl"))
+    assert [] == told(story, "realized_pnl")

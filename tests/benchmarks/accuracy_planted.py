@@ -49,7 +49,7 @@ def _error_after_a_failed_question() -> Iterator[None]:
 @contextmanager
 def _never_confirmed() -> Iterator[None]:
     """Go on asking for ever, whatever is answered."""
-    with mock.patch("ditad.rounds.answer_inquiries"):
+    with mock.patch("ditad.divergences._confirm", return_value=False):
         yield
 
 
