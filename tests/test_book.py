@@ -431,7 +431,7 @@ def test_where_the_tick_is_unknown_a_profit_proves_no_order() -> None:
     assert within_slack(position(LONG, *told, tick=None), "200.13333333333333333333")
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_the_true_cost_is_within_what_is_left_open(data: st.DataObject) -> None:
     """An exchange's history, told in any order: stamps good to a second, profits of rounded entries, prices not exact."""
@@ -959,7 +959,7 @@ def test_what_is_forgotten_ends_with_its_last_moment(*, whole: bool, late: BookF
     assert Decimal(slack) == held.run.cost_slack
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([LONG, BOTH]),
     st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.integers(95, 105)), min_size=2, max_size=9),

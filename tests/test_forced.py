@@ -400,6 +400,16 @@ def test_a_stated_profit_of_nothing_is_confirmed_by_the_fee_alone() -> None:
 # ---- long after -------------------------------------------------------------------------------------------------------
 
 
+def test_a_stated_profit_of_nothing_is_taken_once_a_row_of_it_must_have_come() -> None:
+    """The wallet is 5 short by something else, and so proves nothing; what is nothing has no row."""
+    story = holding()
+    story.balance("995")
+    frame(story, ap="100.00000000", fee="0.05", rp="0")
+    assert 1 == len(at(story.snap, "k.unknown"))
+    audit(story, "994.95", after_s=300, symbols=("BTC-USDT", "ETH-USDT"))
+    assert ("999.95", "0", "0", 0) == money(story)[:-1]
+
+
 def test_a_close_that_is_told_is_let_go_and_its_row_is_nobody_elses() -> None:
     """Its order is put away with its rows past; another close of the symbol cannot take them."""
     story = holding()
