@@ -34,7 +34,7 @@ from ditad.events import PositionSide
 from ditad.incomes import told_before
 from ditad.money import DERIVED, ZERO, add, exact_sum, mul, plain, ratio, sub
 from ditad.reconcile import DivergenceClass
-from ditad.state import Divergence, State, StatedPosition
+from ditad.state import Divergence, State, StatedPosition, key_of
 from ditad.statements import leverage_of, mark_of, marks_of
 
 CANDIDATES_MAX = 24
@@ -95,7 +95,7 @@ def since_us(state: State, known: Divergence) -> int:
     assert state.settings is not None, "the journal begins with the settings in force"
     twins = state.wallet_twins
     if known.rule == "R3":
-        twins = state.quantity_twins[_held_key(state, known.symbol or "", known.side or "")]
+        twins = state.quantity_twins[key_of(state, known.symbol or "", known.side or "")]
     return max(known.first_us - WINDOWS * state.settings.settle_window_us, twins.agreed_us + 1)
 
 
@@ -176,7 +176,7 @@ def _of_untold_closes(state: State, delta: Decimal) -> list[Attribution]:
     ]
     if len(gone) != 1 or gone[0].symbol is None or gone[0].side is None:
         return []
-    run = state.positions[_held_key(state, gone[0].symbol, gone[0].side)].run
+    run = state.positions[key_of(state, gone[0].symbol, gone[0].side)].run
     entry = run.entry_price
     if entry is None:
         return []
@@ -203,7 +203,7 @@ def _of_untold_closes(state: State, delta: Decimal) -> list[Attribution]:
 def _quantity(state: State, known: Divergence) -> list[Attribution]:
     assert known.symbol is not None, "R3 names its symbol"
     assert known.side is not None, "R3 names its side"
-    key = _held_key(state, known.symbol, known.side)
+    key = key_of(state, known.symbol, known.side)
     stated = state.stated.positions.get(key)
     if not _is_asked(known) and stated is not None and _is_glitch(state, known, key, stated):
         return [
@@ -262,12 +262,6 @@ def _untold_close(known: Divergence) -> list[Attribution]:
     return [Attribution(cause=Cause.UNTOLD_CLOSE, ids=ids, amount=known.delta, evidence=evidence)]
 
 
-def _held_key(state: State, symbol: str, side: str) -> str:
-    """Name a finding's position as the book does."""
-    both = f"{symbol}:{PositionSide.BOTH}"
-    return both if both in state.positions or both in state.stated.positions else f"{symbol}:{side}"
-
-
 # ---- R2: profits ----------------------------------------------------------------------------------------------------
 
 
@@ -276,7 +270,7 @@ def _other_entries(state: State) -> Iterator[Candidate]:
     for other in state.divergences.values():
         if other.rule != "R3" or other.symbol is None or other.side is None or not other.attribution:
             continue
-        because, key = other.attribution[0], _held_key(state, other.symbol, other.side)
+        because, key = other.attribution[0], key_of(state, other.symbol, other.side)
         position = state.positions.get(key)
         if because.cause is Cause.UNEXPLAINED or position is None:
             continue

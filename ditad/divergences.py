@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from ditad import reconcile
 from ditad.attribution import attribute, since_us
 from ditad.causes import Attribution, Cause
-from ditad.events import AuditDone, PositionSide, Question
+from ditad.events import AuditDone, Question
 from ditad.money import ZERO, plain, plain_or_none, sub
 from ditad.moves import healed_by as moved_back
 from ditad.moves import hear_change, heard_before
 from ditad.reconcile import DivergenceClass, Finding, ReconcileStatus
 from ditad.records import RecordType, rfc3339
 from ditad.settle import Twins
-from ditad.state import Divergence, Inquiry, State
+from ditad.state import Divergence, Inquiry, State, key_of
 from ditad.turn import Turn, capital_raw
 
 EXPLAINED = frozenset(
@@ -69,9 +69,10 @@ def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
         inquiry = inquiries.get(finding.field)
         if inquiry is None:
             inquiry = inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
-        inquiry.since_us = inquiry.seen.setdefault(plain(finding.delta), turn.event.at_us)
+        residual = plain(finding.delta)
+        inquiry.since_us = inquiry.seen[residual] = inquiry.seen.pop(residual, turn.event.at_us)
         if len(inquiry.seen) > SEEN_MAX:
-            del inquiry.seen[next(iter(inquiry.seen))]  # the first one: the last is what is asked about now
+            del inquiry.seen[next(iter(inquiry.seen))]  # what comes back stays, however many others come between
         _confirm(turn, finding.field, inquiry)
     for name in [name for name in inquiries if name not in live]:
         standing_waits = any(
@@ -321,10 +322,3 @@ def divergence_body(known: Divergence) -> dict[str, object]:
 def publish_divergence(turn: Turn, known: Divergence) -> None:
     """Make a record of a divergence as it stands."""
     turn.draft(RecordType.DIVERGENCE, known.id, divergence_body(known))
-
-
-def key_of(state: State, symbol: str, side: str) -> str:
-    """Find the key of a finding's position; one that outlived a change of the position mode keeps its own."""
-    own, both = f"{symbol}:{side}", f"{symbol}:{PositionSide.BOTH}"
-    first, second = (both, own) if state.one_way else (own, both)
-    return first if first in state.quantity_twins else second

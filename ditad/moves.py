@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from ditad.candidates import ROW_FEE_STEP
 from ditad.causes import PUSHED, Attribution, Cause, Move
+from ditad.closes import FORCED_INCOMES
 from ditad.events import BaselineTaken, PositionSide, Side
 from ditad.money import ZERO, add, exact_sum, mul, plain, sub
 from ditad.reconcile import Finding
@@ -40,7 +41,6 @@ SOUGHT_MAX = 4
 """A difference that so many changes together explain is explained; more would be chance."""
 
 OF_INCOME = {"funding": Cause.FUNDING, "transfer": Cause.TRANSFER, "other": Cause.OTHER_INCOME}
-FORCED_NAMES = frozenset({"INSURANCE_CLEAR", "ADL"})
 
 
 def note_moves(turn: Turn) -> None:
@@ -87,7 +87,7 @@ def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
         amount = _decimal(body["amount"])
         yield (
             Move(
-                cause=Cause.FORCED_CLOSE if name in FORCED_NAMES else OF_INCOME[kind],
+                cause=Cause.FORCED_CLOSE if name in FORCED_INCOMES else OF_INCOME[kind],
                 ids=(f"{kind}:{body['tran_id'] or draft.key}",),
                 n=n,
                 at_us=at_us,

@@ -135,7 +135,7 @@ class Untold:
 class Inquiry:
     """A residual being asked about, since when, and which questions failed (``""``: none did).
 
-    `seen` says since when each of its values so far was, oldest first.
+    `seen` says since when each of its values so far was, the latest seen last.
     """
 
     since_us: int
@@ -323,3 +323,10 @@ class State:
     decisions: dict[str, str] = field(default_factory=dict)
     deadline_us: int | None = None
     status: str = "UNKNOWN"
+
+
+def key_of(state: State, symbol: str, side: str) -> str:
+    """Find the key of a finding's position; one that outlived a change of the position mode keeps its own."""
+    own, both = f"{symbol}:{side}", f"{symbol}:{PositionSide.BOTH}"
+    first, second = (both, own) if state.one_way else (own, both)
+    return first if first in state.quantity_twins else second

@@ -14,14 +14,14 @@ from functools import partial
 
 from ditad import opinions, reconcile
 from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
-from ditad.divergences import ASKED, follow_divergences, follow_inquiries, key_of
+from ditad.divergences import ASKED, follow_divergences, follow_inquiries
 from ditad.events import PositionSide
 from ditad.kept import Memory, Totals
 from ditad.money import ZERO, add, mul, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import rfc3339
 from ditad.settle import Balance, Standing, balance
-from ditad.state import State
+from ditad.state import State, key_of
 from ditad.statements import marks_of
 from ditad.turn import Turn, capital_raw, tolerance
 
