@@ -293,7 +293,7 @@ AUDIT: Final = Section(
         _seconds("income_interval_s", 60, 1, DAY_S, "funding, transfers and other income"),
         _seconds("report_lag_s", 150, 0, 3_600, "how late an income row may appear"),
         _seconds("fills_lag_s", 5, 0, 3_600, "how late a fill row may appear"),
-        _seconds("overlap_s", 60, 0, 3_600, "how far a question reaches back beyond the watermark"),
+        _seconds("overlap_s", 60, 0, 3_600, "how far a question reaches back beyond what is covered"),
         _seconds("baseline_s_max", 30, 1, 3_600, "after this the account is said never to stand still; trying goes on"),
         Key(
             name="fills_page_rows",

@@ -580,8 +580,8 @@ class Needs:
     """What the fold cannot know by itself, as a value: the audit turns it into questions.
 
     `baseline`: there is none yet. `statements_after_us`: a balance and a positions report asked after this moment are
-    wanted now (`None`: the regular interval will do). `fills_from_ms`, `income_from_ms`: the watermark from which a
-    completed question must reach to the present. `facts_after_us`: such fills and income questions, asked after this
+    wanted now (`None`: the regular interval will do). `fills_from_ms`, `income_from_ms`: how far nothing can be
+    missing; from there a completed question must reach to the present. `facts_after_us`: such fills and income questions, asked after this
     moment, are wanted now. `orders`: asked about one by one. `symbols`: all the account has to do with.
     """
 

@@ -94,8 +94,9 @@ def needs_of(state: State, symbols: Symbols) -> Needs:
         baseline=False,
         statements_after_us=after_us,
         facts_after_us=after_us,
-        fills_from_ms=state.coverage.fills_ms,
-        income_from_ms=state.coverage.income_ms,
+        # A row may come as late as the lags say: what was asked for up to the watermark is covered only up to here.
+        fills_from_ms=state.coverage.fills_ms - state.settings.fills_lag_ms,
+        income_from_ms=state.coverage.income_ms - state.settings.income_lag_ms,
         orders=tuple(_order_need(state, order_id) for order_id in state.incomplete),
         symbols=symbols.of(state),
     )

@@ -767,11 +767,13 @@ def test_an_account_without_a_baseline_needs_one() -> None:
 
 
 def test_a_quiet_account_needs_only_its_regular_questions() -> None:
-    """From the watermarks on."""
+    """From the watermarks on, less the time by which a row may come late: nothing before that can be missing."""
     story = Story(positions=(Story(baseline=False).position_row("1", "100"),))
     needs = story.projection.needs()
-    coverage = story.projection.state.coverage
-    assert (False, None, None, coverage.fills_ms, coverage.income_ms, ("BTC-USDT",)) == (
+    coverage, settings = story.projection.state.coverage, story.projection.state.settings
+    assert settings is not None
+    covered = coverage.fills_ms - settings.fills_lag_ms, coverage.income_ms - settings.income_lag_ms
+    assert (False, None, None, *covered, ("BTC-USDT",)) == (
         needs.baseline,
         needs.statements_after_us,
         needs.facts_after_us,

@@ -28,7 +28,7 @@ FACTS = (Question.FILLS, Question.FORCED_ORDERS, Question.INCOME)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One question: of one symbol or order where it is about one. `from_ms` is the watermark it must reach back to."""
+    """One question: of one symbol or order where it is about one. `from_ms` is the moment it must reach back to."""
 
     question: Question
     symbol: str | None = None

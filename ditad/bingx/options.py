@@ -92,7 +92,7 @@ class FeedOptions:
 
     [account]: `environment` (live, vst, custom), `margin_asset`. [account.key]: `allow_withdraw_permission`.
     [account.audit]: `interval_s` between balance and positions reports, `fills_interval_s`, `income_interval_s`,
-    `overlap_s` asked again before each watermark, `baseline_s_max` before a never-still account is said to be one,
+    `overlap_s` asked again before what is covered, `baseline_s_max` before a never-still account is said to be one,
     `page_rows_max` rows a page, `pages_max` pages a question. [account.stream]: `silence_s`, `key_renew_s`,
     `key_rotate_s` (0: keys are renewed, never rotated), `backoff_s_min`, `backoff_s_max`, `marks`,
     `mark_interval_s`, `frame_bytes_max` after inflating, `requests_per_s` per endpoint, `request_timeout_s` from
@@ -105,7 +105,7 @@ class FeedOptions:
     interval_s: float = 30.0
     fills_interval_s: float = 300.0
     income_interval_s: float = 300.0
-    overlap_s: float = 180.0
+    overlap_s: float = 60.0
     baseline_s_max: float = 60.0
     page_rows_max: int = 1000
     pages_max: int = 200
