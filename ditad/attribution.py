@@ -16,9 +16,9 @@ from ditad.candidates import (
     OF_KIND,
     STEP,
     Candidate,
-    alone,
     baseline,
     contradicted,
+    each_alone,
     forced,
     moved_alone,
     rounded,
@@ -52,7 +52,7 @@ STATED_US_MAX = 30_000_000
 FAR = Decimal("0.2")
 """A close further from the entry than this share of it is not believed to be what moved the wallet."""
 
-NEAR = Decimal("0.05")
+NEAR = Decimal("0.01")
 """Where a mark is known, that is how far from it such a close may have been, fees included."""
 
 TOO_YOUNG = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
@@ -220,12 +220,10 @@ def _quantity(state: State, known: Divergence) -> list[Attribution]:
     delta = _net_delta(state, key) if both else known.delta
     crosses = both and delta != mul(known.delta, sign)  # K is long and E short, or the other way round
     sign, delta = (Decimal(1), delta) if crosses else (sign, known.delta)
-    candidates = [
-        alone(state, move, mul(move.quantity, sign), asked=_is_asked(known))
-        for move in reversed(state.moves)
-        if move.key == key and move.quantity and move.at_us >= from_us
+    moved = [
+        (move, mul(move.quantity, sign)) for move in reversed(state.moves) if move.key == key and move.at_us >= from_us
     ]
-    candidates += uncovered(state, key, sign)
+    candidates = [*each_alone(state, moved, asked=_is_asked(known)), *uncovered(state, key, sign)]
     found = _searched(delta, candidates, waiting(state))
     if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
         return [replace(one, amount=known.delta) for one in found] if crosses and len(found) == 1 else found

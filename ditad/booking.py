@@ -115,7 +115,9 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
         if all(piece.z1 != kept.z1 for kept in pieces):
             order.numbers.pop(str(piece.z1), None)
     if own:
-        turn.move_wallet(sub(capital_raw(state), before))
+        moved = sub(capital_raw(state), before)
+        turn.paid[order.order_id] = add(turn.paid.get(order.order_id, ZERO), moved)
+        turn.move_wallet(moved)
         _change_position(turn, order, removed, added)
         hear_pieces(turn, position_key(turn, order.symbol, order.position_side), order, removed, added)
         _state_last_fill(turn, pieces)

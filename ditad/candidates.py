@@ -62,12 +62,17 @@ def baseline(state: State) -> Iterator[Candidate]:
 
 def moved_alone(state: State, since_us: int, *, asked: bool) -> Iterator[Candidate]:
     """Facts of K since both last agreed: E does not hold them, or does not yet."""
-    for move in reversed(state.moves):
-        if move.wallet and move.at_us >= since_us:
-            yield alone(state, move, move.wallet, asked=asked)
+    amounts = [(move, move.wallet) for move in reversed(state.moves) if move.at_us >= since_us]
+    yield from each_alone(state, amounts, asked=asked)
 
 
-def alone(state: State, move: Move, amount: Decimal, *, asked: bool) -> Candidate:
+def each_alone(state: State, amounts: Iterable[tuple[Move, Decimal]], *, asked: bool) -> Iterable[Candidate]:
+    """Say of facts what it means that E lacks them; what no row tells is likelier than what E merely states late."""
+    found = [_alone(state, move, amount, asked=asked) for move, amount in amounts if amount]
+    return sorted(found, key=lambda candidate: candidate.cause is Cause.STATEMENT)
+
+
+def _alone(state: State, move: Move, amount: Decimal, *, asked: bool) -> Candidate:
     """Say what it means that E lacks a fact: once all was asked and no row tells a fill, it is one too many.
 
     Before, what a push told is stated a little late; what only a row told is what both ledgers lacked.

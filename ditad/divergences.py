@@ -221,7 +221,8 @@ def _explain(turn: Turn, live: Mapping[str, Finding]) -> None:
         before, healed = known.attribution, known in moved and _hear_news(known)
         known.attribution = attribute(turn.state, known)
         known.explained_delta = known.delta
-        if known not in changed and (healed or (known.attribution != before and not _is_unexplained(known))):
+        explained, was_explained = not _is_unexplained(known), not any(map(_unexplains, before))
+        if known not in changed and (healed or (known.attribution != before and (explained or was_explained))):
             changed.append(known)
     for known in changed:
         publish_divergence(turn, known)
@@ -272,11 +273,15 @@ def attribution_of(known: Divergence) -> list[Attribution]:
 
 
 def _explained(known: Divergence) -> list[Attribution]:
-    return [found for found in known.attribution if found.cause is not Cause.UNEXPLAINED]
+    return [found for found in known.attribution if not _unexplains(found)]
 
 
 def _is_unexplained(known: Divergence) -> bool:
-    return any(found.cause is Cause.UNEXPLAINED for found in known.attribution)
+    return any(map(_unexplains, known.attribution))
+
+
+def _unexplains(found: Attribution) -> bool:
+    return found.cause is Cause.UNEXPLAINED
 
 
 def close_divergence(turn: Turn, name: str, healed_by: str, *, as_state: str = "healed") -> None:

@@ -50,19 +50,18 @@ def note_moves(turn: Turn) -> None:
     if (not total and not turn.drafts) or isinstance(turn.event.body, BaselineTaken):
         return
     found = [move for draft in turn.drafts for move in _moves_of(turn, draft)]
-    known = exact_sum(move.wallet for move, amends in found if not amends)
     amended = [move for move, amends in found if amends]
     turn.moves = [move for move, amends in found if not amends]
-    rest = sub(total, known)
-    if amended or rest:
-        cause = amended[0].cause if amended else Cause.FEE
-        if abs(rest) <= mul(ROW_FEE_STEP, Decimal(max(_rows_of(turn), 1))):
-            cause = Cause.ROUNDING
-        ids = tuple(itertools.chain.from_iterable(move.ids for move in amended))
+    turn.moves += _amendments(turn, [move for move in amended if move.key])
+    rest = sub(total, exact_sum(move.wallet for move in turn.moves))
+    others = [move for move in amended if not move.key]
+    if others or rest:
         turn.moves.append(
             Move(
-                cause=cause,
-                ids=_bounded(ids or (turn.event.source_id,)),
+                cause=others[0].cause if others else _fee_or_rounding(rest, _rows_of(turn)),
+                ids=_bounded(
+                    tuple(itertools.chain.from_iterable(move.ids for move in others)) or (turn.event.source_id,)
+                ),
                 n=turn.event.n,
                 at_us=turn.event.at_us,
                 wallet=rest,
@@ -70,6 +69,29 @@ def note_moves(turn: Turn) -> None:
             )
         )
     state.moves += turn.moves[: MOVES_MAX - len(state.moves)]
+
+
+def _amendments(turn: Turn, amended: Sequence[Move]) -> Iterable[Move]:
+    """Give what fills that were told anew moved, order by order; what is told again but costs the same moved nothing."""
+    for order_id, of_order in itertools.groupby(sorted(amended, key=_order_of), key=_order_of):
+        pieces = list(of_order)
+        new = exact_sum(move.wallet for move in turn.moves if move.key and _order_of(move) == order_id)
+        moved = sub(turn.paid.get(order_id, ZERO), new)
+        if moved:
+            cause, order = pieces[0].cause, turn.state.orders.get(order_id)  # one that was put away costs what it costs
+            if cause is Cause.FEE:
+                cause = _fee_or_rounding(moved, len(order.rows) if order is not None else 0)
+            ids = _bounded(tuple(itertools.chain.from_iterable(move.ids for move in pieces)))
+            yield replace(pieces[0], cause=cause, ids=ids, wallet=moved, quantity=ZERO)
+
+
+def _order_of(move: Move) -> str:
+    return move.ids[0].split(":")[1]
+
+
+def _fee_or_rounding(moved: Decimal, rows: int) -> Cause:
+    """Say whether a correction is no more than what the decimals of so many rows leave open."""
+    return Cause.ROUNDING if abs(moved) <= mul(ROW_FEE_STEP, Decimal(max(rows, 1))) else Cause.FEE
 
 
 def _rows_of(turn: Turn) -> int:
@@ -121,8 +143,10 @@ def _decimal(text: object) -> Decimal:
 
 
 def _bounded(ids: Sequence[str]) -> tuple[str, ...]:
+    """Name the first and the last of many, in the order in which they were told."""
     more = len(ids) - IDS_MAX
-    return tuple(ids) if more <= 0 else (*ids[:IDS_MAX], f"and {more} more")
+    half = IDS_MAX // 2
+    return tuple(ids) if more <= 0 else (*ids[:half], f"and {more} more", *ids[-half:])
 
 
 # ---- what moved a difference ----------------------------------------------------------------------------------------
@@ -189,16 +213,16 @@ def _parts(state: State, known: Divergence, moves: Sequence[Move]) -> list[tuple
 
 
 def _of_facts(turn: Turn, known: Divergence, moved: Decimal) -> list[Attribution]:
-    """Name the facts by which K moved: each with its own part where these add up, else all as one."""
-    parts = _parts(turn.state, known, turn.moves)
+    """Name the facts by which K moved: each with its own part where these add up, else all as one, the largest first."""
+    parts = sorted(_parts(turn.state, known, turn.moves), key=lambda part: -abs(part[1]))
     if parts and exact_sum(part for _, part in parts) == moved and len(parts) <= HEARD_MAX:
         return [
             Attribution(cause=move.cause, ids=move.ids, amount=part, exact=True, told_by=turn.event.source_id)
             for move, part in parts
             if part
         ]
-    ids = tuple(itertools.chain.from_iterable(move.ids for move in turn.moves))
     moves = [move for move, _ in parts] or turn.moves
+    ids = tuple(itertools.chain.from_iterable(move.ids for move in moves))
     cause = moves[0].cause if moves else Cause.FEE
     ids = _bounded(ids or (turn.event.source_id,))
     return [Attribution(cause=cause, ids=ids, amount=moved, exact=True, told_by=turn.event.source_id)]

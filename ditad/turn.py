@@ -36,7 +36,8 @@ class Draft:
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """The working place of one event. `capital_before` is K's raw capital before it, `moves` what it did to that.
+    """The working place of one event. `capital_before` is K's raw capital before it, `moves` what it did to that, `paid`
+    what the fills of each order did to it.
 
     `traded` names the positions whose fills changed, and says whether that was more than a new one; `tellings` is what
     is to be told of trades.
@@ -50,6 +51,7 @@ class Turn:
     archived: list[tuple[str, bytes]] = field(default_factory=list)
     gaps: dict[str, Gap] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
+    paid: dict[str, Decimal] = field(default_factory=dict)
     unpublished: list[Divergence] = field(default_factory=list)
     capital_before: Decimal = ZERO
     traded: dict[str, bool] = field(default_factory=dict)
