@@ -8,6 +8,7 @@ by a quantity or by more than 0.0001 USDT, but for those that can only be said (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
@@ -67,11 +68,11 @@ def opening(life: Life, rng: Random) -> tuple[str, Side, PositionSide]:
     return symbol, side, PositionSide.LONG if side is Side.BUY else PositionSide.SHORT
 
 
-def held(life: Life, rng: Random) -> Position:
+def held(life: Life, rng: Random, among: AbstractSet[str] = frozenset(SYMBOLS)) -> Position:
     """Give an open position of some worth that no resting order waits to close; it is opened, and told, if there is none."""
     for order in life.desk.open_orders():
         life.desk.cancel(order.order_id)
-    found = [p for p in life.desk.books.positions.values() if p.qty * p.entry_price >= STAKE / 2]
+    found = [p for p in life.desk.books.positions.values() if p.symbol in among and p.qty * p.entry_price >= STAKE / 2]
     if not found:
         symbol, side, position_side = opening(life, rng)
         life.desk.market_order(symbol, side, position_side, lots(life, symbol))
@@ -256,8 +257,9 @@ def statement(life: Life, rng: Random) -> Ids:
 
 
 def mark_age(life: Life, rng: Random) -> Ids:
-    """Let the marks' stream go dumb while the market moves, then ask."""
-    position = held(life, rng)
+    """Let the marks' stream go dumb while the market moves, then ask; of a position whose mark K was told before."""
+    marked = {row["symbol"] for row in life.snapshot["k"]["positions"] if row["mark_price"] is not None}
+    position = held(life, rng, marked)
     life.core.streams.cut(None, CutKind.HALF_OPEN)
     life.flush_soon()
     market = life.core.venue.market

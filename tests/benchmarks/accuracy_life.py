@@ -48,6 +48,7 @@ FUNDING_EVERY_MS = 1_800_000
 
 FUNDED_MS = 1_000
 EPSILON = Decimal("0.0001")
+EXECUTIONS = frozenset({"PARTIALLY_FILLED", "FILLED", "Unknown"})
 ORDER_FRAMES = ("TRADE_UPDATE", "ORDER_TRADE_UPDATE")
 ACCOUNT_FRAMES = ("ACCOUNT_UPDATE",)
 ZERO = Decimal(0)
@@ -282,15 +283,21 @@ class Life:
     def is_told_by_rows_alone(self, fact: str) -> bool:
         """Say of an order's or a settlement's id whether the books have it and frames did not tell all of it.
 
-        An order is wholly told where each execution has a frame with its cumulative quantity and it is the only one:
-        whether several name their own fees or sums is for rows to say. A settlement is where its push names an amount.
+        An order is wholly told where each execution has a frame of its own with its cumulative quantity and it is the
+        only one: whether several name their own fees or sums is for rows to say. A settlement is where its push names an amount.
         """
         executions = [one for one in self.desk.facts.executions if str(one.order_id) == fact]
         if executions:
-            frames = [frame for frame in self._order_frames.get(fact, []) if "z" in frame and "n" in frame]
+            of_order = [frame for frame in self._order_frames.get(fact, []) if frame["X"] in EXECUTIONS]
+            frames = [frame for frame in of_order if "z" in frame and "n" in frame]
             return len(executions) > 1 or not frames
         settled = [one for one in self.desk.facts.movements if str(one.tran_id) == fact and one.kind == "FUNDING_FEE"]
         return any(not any(abs(at_ms - one.at_ms) < FUNDED_MS for at_ms in self._funded_ms) for one in settled)
+
+    def is_told_without_money(self, order_id: str) -> bool:
+        """Say whether a frame that tells no execution was the first to tell an order's cumulative quantity."""
+        frames = [frame for frame in self._order_frames.get(order_id, []) if Decimal(str(frame.get("z") or 0))]
+        return bool(frames) and frames[0]["X"] not in EXECUTIONS
 
     # ---- from birth to death
 

@@ -171,10 +171,17 @@ def _attribution(
     """Compare the causes that were named in the end with those injected: their words, and the ids of facts.
 
     What was `over` without a divergence before the other began need not be named. What is named besides is wrong unless
-    it is true: a fact of the bot's that rows alone told, or a rounding too small to be a difference.
+    it is true: a fact of the bot's that rows alone told, or a rounding too small to be a difference. Of an execution
+    whose quantity another frame told, without its money, K lacks the fee: that is its name as well.
     """
     last = {body["id"]: body for body in life.divergences if body["attribution"]}
     parts = list(itertools.chain.from_iterable(body["attribution"] for body in last.values()))
+    told = [
+        (replace(kind, name="fee"), ids)
+        if kind.name == "uncovered_interval" and life.is_told_without_money(*ids) and not _names(parts, kind.name, ids)
+        else (kind, ids)
+        for kind, ids in told
+    ]
     named = {str(part["cause"]) for part in parts}
     strange = [
         (str(part["cause"]), body["field"])
