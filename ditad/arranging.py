@@ -46,8 +46,11 @@ class Arranged:
 
 
 def canonical(fill: BookFill) -> tuple[int, int, str, Decimal]:
-    """Give the place of a fill in its moment as far as nothing tells it: by time, by order, by `z`."""
-    return fill.at_ms, len(fill.order_id), fill.order_id, fill.z0
+    """Give the place of a fill in its moment as far as nothing tells it: by time, by order, by `z`.
+
+    Most orders execute as they are created: within a whole second that is the likeliest time.
+    """
+    return fill.since_ms, len(fill.order_id), fill.order_id, fill.z0
 
 
 def moments(fills: list[BookFill]) -> Iterator[list[BookFill]]:
@@ -155,11 +158,14 @@ def _standing(group: list[BookFill]) -> list[BookFill]:
 
 
 def _precedes(left: BookFill, right: BookFill) -> bool:
-    """Say whether one fill is known to be earlier than another: by `z` within an order, by times that are exact."""
+    """Say whether one fill is known to be earlier than another: by `z` within an order, by times that are exact.
+
+    What was over before an order was created was before all of it. (account.md §3, Baseline, on order ids)
+    """
     if left.order_id == right.order_id:
         loose = left.within is not None and left.within == right.within
         return left.z0 < right.z0 and not loose
-    return not (left.whole_second or right.whole_second) and left.at_ms < right.at_ms
+    return not left.whole_second and left.at_ms < right.since_ms
 
 
 # ---- looking for orders ---------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 
 from ditad.events import PositionSide
 from ditad.money import DERIVED, EXACT, ZERO, add, exact_sum, mul, ratio, share, sub
+from ditad.orders import created_ms
 
 PROFIT_STEP = Decimal("0.00000001")
 """Stated profits carry eight decimals."""
@@ -44,6 +45,14 @@ class BookFill:
     within: Decimal | None = None
     trade_number: int | None = None
     told_by_row: bool = False
+
+    @property
+    def since_ms(self) -> int:
+        """Give the moment before which it was not: its own, or within a whole second that of its order's creation."""
+        if not self.whole_second:
+            return self.at_ms
+        second_ms = self.at_ms // 1_000 * 1_000
+        return min(max(self.at_ms, created_ms(self.order_id) or 0), second_ms + 999)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from ditad.arranging import ARRANGED_MAX
 from ditad.book import Position
 from ditad.events import PositionSide
 from ditad.money import DERIVED
+from ditad.orders import SNOWFLAKE_EPOCH_MS
 from ditad.stepping import BookFill, Run
 
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
@@ -330,6 +331,38 @@ def test_exact_times_are_kept_beside_a_whole_second() -> None:
     )
     exact = [one.order_id for one in held.fills if one.order_id != "4"]
     assert ["1", "2", "3"] == exact
+
+
+SECOND = 1_790_000_000_000
+"""A second in which the exchange exists: ids of orders tell when in it they were created."""
+
+
+def created(ms: int) -> str:
+    """Give the id of an order that was created so long after `SECOND`."""
+    return str((SECOND + ms - SNOWFLAKE_EPOCH_MS) << 22)
+
+
+def test_what_was_over_before_an_order_was_created_stands_before_it() -> None:
+    """A row tells the second alone, its order's id the millisecond before which it was not."""
+    run = position(
+        LONG,
+        fill(SELL, "1", "110", at=SECOND, whole=True, order=created(200)),
+        fill(BUY, "1", "105", at=SECOND, whole=True, order=created(300)),
+        fill(BUY, "1", "100", at=SECOND + 100, order=created(100)),
+    ).run
+    assert (Decimal(105), Decimal(10)) == (run.entry_price, run.realized)
+
+
+def test_closes_among_many_opens_of_a_second_are_found_where_their_orders_were_created() -> None:
+    """Sixteen orders opened after the close, at prices of their own: not every selection of them is tried first."""
+    opens = [
+        fill(BUY, "1", f"{110 + number}.3", at=SECOND, whole=True, order=created(300 + number)) for number in range(16)
+    ]
+    close = fill(SELL, "1", "107", at=SECOND, whole=True, order=created(200), rp="6.5")
+    first = [fill(BUY, "1", price, at=SECOND + 70, order=created(60)) for price in ("100",)]
+    second = [fill(BUY, "1", "101", at=SECOND + 80, order=created(65))]
+    run = position(LONG, *opens, close, *first, *second).run
+    assert (Decimal("6.5"), run.stated_compared) == (run.realized_compared, run.realized_compared)
 
 
 def test_an_order_keeps_its_own_order_in_a_moment() -> None:
