@@ -50,7 +50,7 @@ def canonical(fill: BookFill) -> tuple[int, int, str, Decimal]:
 
     Most orders execute as they are created: within a whole second that is the likeliest time.
     """
-    return fill.since_ms, len(fill.order_id), fill.order_id, fill.z0
+    return max(fill.at_ms, fill.since_ms), len(fill.order_id), fill.order_id, fill.z0
 
 
 def moments(fills: list[BookFill]) -> Iterator[list[BookFill]]:

@@ -52,7 +52,7 @@ class BookFill:
         if not self.whole_second:
             return self.at_ms
         second_ms = self.at_ms // 1_000 * 1_000
-        return min(max(self.at_ms, created_ms(self.order_id) or 0), second_ms + 999)
+        return min(max(second_ms, created_ms(self.order_id) or 0), second_ms + 999)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

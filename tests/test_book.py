@@ -353,6 +353,18 @@ def test_what_was_over_before_an_order_was_created_stands_before_it() -> None:
     assert (Decimal(105), Decimal(10)) == (run.entry_price, run.realized)
 
 
+def test_of_a_whole_second_only_the_orders_creation_says_what_was_before() -> None:
+    """A later frame may have dated the row's execution: at that moment it was known, not executed."""
+    ids = iter((1, 2, 3))
+    run = position(
+        LONG,
+        fill(BUY, "1", "100", at=SECOND + 10, order=created(5), td=next(ids)),
+        fill(BUY, "1", "110", at=SECOND + 900, whole=True, order=created(15), td=next(ids)),
+        fill(SELL, "1", "120", at=SECOND + 800, order=created(790), td=next(ids)),
+    ).run
+    assert Decimal(105) == run.entry_price
+
+
 def test_closes_among_many_opens_of_a_second_are_found_where_their_orders_were_created() -> None:
     """Sixteen orders opened after the close, at prices of their own: not every selection of them is tried first."""
     opens = [
