@@ -8,6 +8,7 @@ open; nothing here changes a ledger, and nothing that is not known is assumed to
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -66,7 +67,7 @@ def attribute(state: State, known: Divergence) -> list[Attribution]:
             return _wallet(state, known)
         case "R2":
             candidates = [*contradicted(state, profit_only=True), *_other_entries(state), *rounded(state)]
-            return _searched(known.delta, candidates)
+            return searched(known.delta, candidates)
         case "R3":
             return _quantity(state, known)
         case "R4" if known.klass == DivergenceClass.MARK_PRICE_STALENESS:
@@ -102,7 +103,7 @@ def since_us(state: State, known: Divergence) -> int:
 # ---- the search -----------------------------------------------------------------------------------------------------
 
 
-def _searched(
+def searched(
     delta: Decimal,
     candidates: Iterable[Candidate],
     tried: Sequence[str] = (),
@@ -114,16 +115,40 @@ def _searched(
     """
     looked = [candidate for candidate in candidates if candidate.amount or candidate.slack][:CANDIDATES_MAX]
     wanted, amounts = _steps(delta), [_steps(candidate.amount) for candidate in looked]
-    slacks, open_ = [_steps(candidate.slack) + 1 for candidate in looked], _steps(slack)
-    for exactly in (True, False):
-        for size in range(1, TOGETHER_MAX + 1):
-            for places in itertools.combinations(range(len(looked)), size):
-                off = abs(sum([amounts[place] for place in places]) - wanted)
-                if off <= (1 if exactly else open_ + sum([slacks[place] for place in places])):
-                    chosen = [looked[place] for place in places]
-                    return [_attribution(candidate, exact=exactly and not candidate.slack) for candidate in chosen]
+    slacks = [_steps(candidate.slack) + 1 for candidate in looked]
+    places = _together(wanted, amounts, [0] * len(looked), 1)
+    exactly = places is not None
+    if places is None:
+        places = _together(wanted, amounts, slacks, _steps(slack))
+    if places is not None:
+        chosen = [looked[place] for place in places]
+        return [_attribution(candidate, exact=exactly and not candidate.slack) for candidate in chosen]
     causes = [f"{candidate.cause.value} {plain(candidate.amount)} ({candidate.ids[0]})" for candidate in looked]
     return [Attribution(cause=Cause.UNEXPLAINED, amount=delta, tried=(*causes, *tried) or ("nothing is open",))]
+
+
+def _together(wanted: int, amounts: Sequence[int], slacks: Sequence[int], open_: int) -> tuple[int, ...] | None:
+    """Find the fewest amounts, the first ones of those, whose sum is as near as `open_` and their slacks together allow.
+
+    All but the last are tried in their order; the last one is looked up among the sorted amounts: most find none there.
+    """
+    order = sorted(range(len(amounts)), key=amounts.__getitem__)
+    ordered = [amounts[place] for place in order]
+    widest = max(slacks, default=0)
+    for size in range(TOGETHER_MAX):
+        for places in itertools.combinations(range(len(amounts)), size):
+            rest, reach = wanted, open_
+            for place in places:
+                rest, reach = rest - amounts[place], reach + slacks[place]
+            low = bisect_left(ordered, rest - reach - widest)
+            if low == len(ordered) or ordered[low] > rest + reach + widest:
+                continue
+            behind = places[-1] if places else -1
+            near = order[low : bisect_right(ordered, rest + reach + widest, low)]
+            fits = [p for p in near if p > behind and abs(amounts[p] - rest) <= reach + slacks[p]]
+            if fits:
+                return (*places, min(fits))
+    return None
 
 
 def _steps(amount: Decimal) -> int:
@@ -161,7 +186,7 @@ def _wallet(state: State, known: Divergence) -> list[Attribution]:
     left = sub(known.delta, exact_sum(one.amount or ZERO for one in certain))
     if certain and abs(left) <= add(STEP, slack):
         return certain
-    found = _searched(left, candidates, waiting(state), slack)
+    found = searched(left, candidates, waiting(state), slack)
     if found[0].cause is Cause.UNEXPLAINED and _is_asked(known):
         found = _of_untold_closes(state, left) or found
     return [*certain, *found]
@@ -224,7 +249,7 @@ def _quantity(state: State, known: Divergence) -> list[Attribution]:
         (move, mul(move.quantity, sign)) for move in reversed(state.moves) if move.key == key and move.at_us >= from_us
     ]
     candidates = [*each_alone(state, moved, asked=_is_asked(known)), *uncovered(state, key, sign)]
-    found = _searched(delta, candidates, waiting(state))
+    found = searched(delta, candidates, waiting(state))
     if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
         return [replace(one, amount=known.delta) for one in found] if crosses and len(found) == 1 else found
     return _untold_close(known) or found
@@ -318,7 +343,7 @@ def _margin(state: State, known: Divergence) -> list[Attribution]:
             Candidate(cause=Cause.LEVERAGE, ids=(f"leverage:{key}",), amount=amount, evidence=evidence, slack=slack)
         )
     differing = any(other.rule == "R3" for other in state.divergences.values())
-    return _as_positions(state, known) if differing and not candidates else _searched(known.delta, candidates)
+    return _as_positions(state, known) if differing and not candidates else searched(known.delta, candidates)
 
 
 def _told_differently(state: State, known: Divergence) -> list[Attribution]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ditad.attribution import attribute
+from ditad.attribution import attribute, searched
+from ditad.candidates import STEP, Candidate
 from ditad.causes import Attribution, Cause, Move
 from ditad.events import FillRow, LeveragePush, Mark, Marks, OrderStatus, PositionRow, PositionSide, Question, Side
 from ditad.moves import hear_change
@@ -700,3 +704,31 @@ R1 = Finding(
     status=ReconcileStatus.OK,
     klass=None,
 )
+
+
+@given(
+    st.integers(-30, 30),
+    st.lists(st.tuples(st.integers(-20, 20), st.integers(0, 4)), max_size=9),
+    st.integers(0, 3),
+)
+def test_the_few_that_are_found_are_those_that_trying_all_finds_first(
+    delta: int, told: list[tuple[int, int]], slack: int
+) -> None:
+    """However they are looked for: the fewest, of those the first, and what is exact before what is nearly so."""
+    candidates = [
+        Candidate(cause=Cause.FEE, ids=(f"{place}",), amount=STEP * amount, evidence="", slack=STEP * open_)
+        for place, (amount, open_) in enumerate(told)
+    ]
+    looked = [one for one in candidates if one.amount or one.slack]
+    expected = next(
+        (
+            [one.ids for one in chosen]
+            for exactly in (True, False)
+            for size in (1, 2, 3)
+            for chosen in combinations(looked, size)
+            if abs(sum((one.amount for one in chosen), -STEP * delta))
+            <= (STEP if exactly else STEP * slack + sum(one.slack + STEP for one in chosen))
+        ),
+        [()],
+    )
+    assert expected == [one.ids for one in searched(STEP * delta, candidates, (), STEP * slack)]
