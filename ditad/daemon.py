@@ -13,6 +13,7 @@ import functools
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -146,7 +147,8 @@ class Daemon:
             await self._server.stop()
         for service in self._services.values():
             await service.close()
-        self._log.info("daemon.stopped")
+        left = {name: count for name, service in self._services.items() if (count := service.pipeline.left_unfolded)}
+        self._log.info("daemon.stopped", **({"left_to_fold": left} if left else {}))
 
     async def _serve(self) -> None:
         """Run every account's tasks until asked to stop, then let the pipelines finish what is queued."""
@@ -317,22 +319,30 @@ async def _until_signalled(
     manager = ServiceManager.of(environ, pid=os.getpid())
     daemon = Daemon(settings, environ=environ, stream=stream, log=log, manager=manager, handed=handed)
     read_again = functools.partial(load, path, environ=environ)
+    bound = threading.Timer(STOP_S_MAX, _end, (stream,))
+    bound.daemon = True
     try:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _stop_or_end, daemon, loop, stream)
+            loop.add_signal_handler(number, _stop_or_end, daemon, loop, bound)
         loop.add_signal_handler(signal.SIGHUP, daemon.reload, read_again)
         await daemon.run()
     finally:
+        bound.cancel()
         daemon.release()
 
 
-def _stop_or_end(daemon: Daemon, loop: asyncio.AbstractEventLoop, stream: LogStream) -> None:
-    """Stop in order at the first signal; a second one, or too long an end, ends the process at once."""
+def _stop_or_end(daemon: Daemon, loop: asyncio.AbstractEventLoop, bound: threading.Timer) -> None:
+    """Stop in order at the first signal; a second one, or too long an end, ends the process at once.
+
+    Neither waits for the loop, whatever keeps it: the handler runs between two steps of the interpreter, and a thread
+    keeps the time.
+    """
     daemon.stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, os._exit, SIGNALLED_TWICE)
-    loop.call_later(STOP_S_MAX, _end, stream)
+        loop.remove_signal_handler(number)
+        signal.signal(number, lambda *_: os._exit(SIGNALLED_TWICE))
+    bound.start()
 
 
 def _end(stream: LogStream) -> None:

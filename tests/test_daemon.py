@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -261,6 +262,51 @@ async def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
             await process.logged("daemon.stopping")
             process.signal(signal.SIGTERM)
             assert 130 == await process.ended()
+
+
+STANDING = """
+import sys, threading
+from pathlib import Path
+import structlog
+from ditad import daemon
+
+async def stands(self):
+    self._log.info("daemon.ready")
+    await self._stopping.wait()
+    self._log.info("daemon.stopping")
+    threading.Event().wait()
+
+daemon.STOP_S_MAX = float(sys.argv[2])
+daemon.Daemon.run = stands
+sys.exit(daemon.run(Path(sys.argv[1])))
+"""
+"""A daemon whose loop never turns again once it was asked to stop, as in an endless fold."""
+
+
+def standing(folder: Path, stop_s_max: float) -> tuple[str, ...]:
+    """Name that program, with settings, and with how long its end may take."""
+    urls = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1/swap-market"}
+    settings = settings_file(folder, account_settings(folder, "main", **urls))
+    return sys.executable, "-c", STANDING, str(settings), str(stop_s_max)
+
+
+async def test_an_end_that_takes_too_long_is_ended_whatever_keeps_the_loop(folder: Path) -> None:
+    """With 70, and a last line that says so: not even a loop that stands still can hold it up."""
+    async with running(*standing(folder, 0.2)) as process:
+        await process.logged("daemon.ready")
+        process.signal(signal.SIGTERM)
+        assert 70 == await process.ended(), process.last_words()
+        assert "daemon.stop_overran" == process.last_line()["event"]
+
+
+async def test_a_second_signal_is_heard_whatever_keeps_the_loop(folder: Path) -> None:
+    """At once, as its handler needs no turn of the loop."""
+    async with running(*standing(folder, WAIT_S_MAX)) as process:
+        await process.logged("daemon.ready")
+        process.signal(signal.SIGTERM)
+        await process.logged("daemon.stopping")
+        process.signal(signal.SIGINT)
+        assert 130 == await process.ended(), process.last_words()
 
 
 # ---- a socket that is handed in ---------------------------------------------------------------------------------------
