@@ -2,13 +2,16 @@
 
     .venv/bin/python -m tests.coverage_of_pure
 
-What enters: the tests of the pure modules (those that need no daemon, no exchange and no socket). What leaves: exit
-code 0, or a table of the modules of `tests/test_house.py`'s `PURE` that are not wholly covered. What holds: what may
-be left out of the count stands in pyproject.toml's `[tool.coverage.report]` and nowhere else.
+What enters: the tests that count, which this runs, or with `--gathered FILE` the coverage of a run of pytest that was
+there already (`--cov --cov-report=json:FILE`). What leaves: exit code 0, or a table of the modules of
+`tests/test_house.py`'s `PURE` that are not wholly covered. What holds: what may be left out of the count stands in
+pyproject.toml's `[tool.coverage.report]` and nowhere else.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,13 +21,10 @@ from typing import Any
 
 import orjson
 
+from tests.support.counting import TESTS, counts
 from tests.test_house import PURE, modules
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/bingx", "tests/api", "tests/journal")
-ENTIRE = ("test_cli_end_to_end.py", "test_readme.py")
-"""Tests beside those of the pure modules that run the whole program; they would add minutes and no branch."""
-
 RUN_S_MAX = 1500
 LINES_SHOWN_MAX = 100
 WHOLE = 100.0
@@ -44,35 +44,45 @@ class Covered:
         return f"{self.name:<20} {self.percent:>7.2f} %  {self.missing}"
 
 
-def main() -> int:
-    """Run the tests under coverage; gives the exit code."""
+def main(arguments: list[str]) -> int:
+    """Run the tests under coverage, or take what was gathered; gives the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.coverage_of_pure", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--gathered", type=Path, metavar="FILE", help="judge this report of a run that was")
+    gathered = parser.parse_args(arguments).gathered
+    if gathered is not None:
+        return judged(gathered)
     with tempfile.TemporaryDirectory(prefix="ditad-") as folder:
-        data, report = Path(folder) / "data", Path(folder) / "report.json"
-        run = ("run", "--branch", f"--data-file={data}", "-m", "pytest", "-q", "-p", "no:cacheprovider")
-        failed = coverage(*run, *tests())
-        if coverage("json", "-q", f"--data-file={data}", "-o", str(report)):
-            return 1
-        measured = orjson.loads(report.read_bytes())["files"]
+        report = Path(folder) / "report.json"
+        failed = run(report, Path(folder) / "data")
+        code = judged(report)
+    if failed:
+        sys.stderr.write("tests of the pure modules fail, so their coverage is not what it should be\n")
+    return 1 if code or failed else 0
+
+
+def run(report: Path, data: Path) -> int:
+    """Run all tests that count, as a process of its own, so that nothing is imported before it counts."""
+    words = ("-q", "-p", "no:cacheprovider", "--cov", f"--cov-report=json:{report}")
+    files = [str(path) for path in sorted(TESTS.rglob("test_*.py")) if counts(path)]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words, *files],
+        cwd=ROOT,
+        env={**os.environ, "COVERAGE_FILE": str(data)},
+        check=False,
+        timeout=RUN_S_MAX,
+    ).returncode
+
+
+def judged(report: Path) -> int:
+    """Show what of the pure modules a report of coverage lacks; gives the exit code."""
+    measured = orjson.loads(report.read_bytes())["files"]
     short = [found for found in of_pure(measured) if found.percent < WHOLE]
     for found in short:
         sys.stdout.write(f"{found.row}\n")
     sys.stdout.write(f"{len(PURE) - len(short)} of {len(PURE)} pure modules have all their branches covered\n")
-    if failed:
-        sys.stderr.write("tests of the pure modules fail, so their coverage is not what it should be\n")
-    return 1 if short or failed else 0
-
-
-def tests() -> list[str]:
-    """Name what is run: every test of the core, and those of the borders' pure parts."""
-    core = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if path.name not in ENTIRE]
-    return [*(str(path.relative_to(ROOT)) for path in core), *TESTS]
-
-
-def coverage(*words: str) -> int:
-    """Run coverage as a process of its own, so that nothing is imported before it counts; gives its exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", "coverage", *words], cwd=ROOT, check=False, timeout=RUN_S_MAX
-    ).returncode
+    return 1 if short else 0
 
 
 def of_pure(measured: dict[str, Any]) -> list[Covered]:
@@ -93,4 +103,4 @@ def of_pure(measured: dict[str, Any]) -> list[Covered]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

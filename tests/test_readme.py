@@ -152,7 +152,9 @@ async def test_the_demo_command_works_in_a_fresh_clone(folder: Path) -> None:
         pytest.skip("pip reaches no package index from here, so the first command of the README cannot be tried")
     clone = folder / "clone"
     shutil.copytree(
-        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+        ROOT,
+        clone,
+        ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", ".coverage*"),
     )
     code, out, err = await shell(DEMO, cwd=clone, wait_s=SETUP_S_MAX)
     assert 0 == code, (out[-2000:], err[-2000:])

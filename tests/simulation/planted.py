@@ -111,3 +111,12 @@ PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     "published before durable": _published_before_durable,
     "stale frame overwrites": _stale_frame_overwrites,
 }
+
+FOUND_BY: Mapping[str, int] = {
+    "dedup dropped": 1,
+    "watermark moved on a failed page": 40,
+    "covered before folded": 7,
+    "published before durable": 11,
+    "stale frame overwrites": 19,
+}
+"""The seed that found each when somebody looked, to be tried first."""

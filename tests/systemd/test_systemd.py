@@ -12,6 +12,7 @@ from tests.systemd.recipe import ROOT
 RUN_S_MAX = 1_500
 
 
+@pytest.mark.long
 def test_the_daemon_under_a_real_systemd() -> None:
     """All checks pass; where no sandbox can boot, the command says why, and so does this test."""
     done = subprocess.run(

@@ -1,0 +1,24 @@
+"""In which order tests are begun, and which of them count where coverage is gathered.
+
+What holds: the order is random, as pytest-randomly has it, but those that take long come first, so that no core waits
+for one of them at the end. Coverage (`--cov`) is that of the pure modules' tests, as `tests.coverage_of_pure` wants it:
+while others run nothing is traced, for they would be slower, and what they happen to pass through is not tested by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.counting import counts
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Put what is marked `long` in front, after the order was drawn, and mark what does not count."""
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    for item in items:
+        if not counts(item.path):
+            item.add_marker("no_cover")
