@@ -24,7 +24,7 @@ from ditad.api.client import ApiClient
 from ditad.api.following import events, follow
 from ditad.demo import SUMS, differences
 from ditad.exchange import AccountSpec, BooksTruth, SimulatedExchange, trade
-from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
+from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_S_MAX = 5.0
@@ -219,7 +219,7 @@ def clock() -> MovableClock:
 @pytest.fixture
 async def exchange(clock: MovableClock) -> AsyncIterator[SimulatedExchange]:
     """Give an exchange with one account in hedge mode."""
-    async with SimulatedExchange(seed=7, accounts=[AccountSpec(name="main")], clock=clock) as made:
+    async with SimulatedExchange(seed=7, accounts=[AccountSpec(name="main")], clock=clock, timing=STILL) as made:
         yield made
 
 

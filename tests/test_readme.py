@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
-from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
+from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
 from tests.systemd import recipe
 from tests.test_cli_end_to_end import agreed, begun, daemon, running
 
@@ -125,7 +125,7 @@ def folder() -> Iterator[Path]:
 @asynccontextmanager
 async def lived(folder: Path) -> AsyncIterator[tuple[Path, SimulatedExchange]]:
     """Run a daemon that has seen some trading and agrees with the exchange; gives its socket."""
-    async with SimulatedExchange(seed=11, accounts=[AccountSpec(name="main")]) as exchange:
+    async with SimulatedExchange(seed=11, accounts=[AccountSpec(name="main")], timing=STILL) as exchange:
         key, secret = exchange.credentials["main"]
         account = account_settings(
             folder, "main", rest_url=exchange.rest_url, ws_url=exchange.ws_url, api_key=key, api_secret=secret
