@@ -19,6 +19,7 @@ import orjson
 
 from ditad.clock import US_PER_S, Clock
 from ditad.events import (
+    AuditDone,
     Body,
     Decision,
     Event,
@@ -45,7 +46,13 @@ QUEUE_MAX = 10_000
 """Bodies that may wait for the journal; at the bound `submit` waits, and the stream is read no faster."""
 
 BATCH_MAX = 512
-"""Events that share one commit at most; it bounds how long a fold keeps the loop."""
+"""Events that share one commit at most."""
+
+FOLDING_S_MAX = 0.1
+"""Folding keeps the loop for so long and one event more, then signals, readers and other accounts have their turn."""
+
+DRAIN_S_MAX = 1.5
+"""After `stop` the queue is still folded for so long, one event more at most; what is left then is only made durable."""
 
 CHECKPOINT_EVENTS = 500
 """A checkpoint is written every so many events, or as many as it has things to write, if those are more.
@@ -126,6 +133,8 @@ class Pipeline:
         self._started_far_behind = False
         self._snapshot: bytes | None = None
         self._stopping = False
+        self._drained_by_mono = math.inf
+        self.left_unfolded = 0
         self._turned: Callable[[], None] | None = None
         self._turn_s_max: float | None = None
         self.turns = 0
@@ -229,8 +238,12 @@ class Pipeline:
         await asyncio.shield(last.done)
 
     def stop(self) -> None:
-        """Let `run` end once what is queued is folded."""
+        """Let `run` end once what is queued is folded, or is at least durable where there is no time to fold it.
+
+        `left_unfolded` counts the latter; the next start folds it, as after a crash.
+        """
         self._stopping = True
+        self._drained_by_mono = self._clock.mono_s() + DRAIN_S_MAX
         self._arrived.set()
 
     async def close(self) -> None:
@@ -254,26 +267,63 @@ class Pipeline:
                 self._append(Tick(due_us=due_us), at_us=max(due_us, self._clock.now_us()), raw=None, done=None)
 
     def _take(self) -> list[_Submission]:
-        batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+        """Take what shares a commit. The end of a round has its own, for it may put orders out of memory: what is said
+        of them behind it is numbered behind their recall, so it has to be folded before.
+        """
+        batch: list[_Submission] = []
+        while self._queue and len(batch) < BATCH_MAX:
+            ends_round = isinstance(self._queue[0].body, AuditDone)
+            if batch and ends_round:
+                break
+            batch.append(self._queue.popleft())
+            if ends_round:
+                break
         if len(self._queue) < QUEUE_MAX // 2:
             self._room.set()
         return batch
 
     async def _turn(self, batch: list[_Submission]) -> None:
         """Make a batch durable in one commit, then fold each of its events to the end, then publish."""
+        if self._is_late() and isinstance(batch[0].body, AuditDone):
+            self._give_up(batch)  # a round whose end nobody tells moves no watermark, and the next start asks again
+            return
         self._in_hand = batch
         events = self._number(batch)
         derived = self._derive(final=False)
         await self._journal.commit(events, derived)
         self._records, self._archived = [], {}
         self._next_n += len(events)
-        for event, _ in events:
-            self._publish(event, self.projection.fold(event))
+        await self._fold([event for event, _ in events])
         self._note_needs()
         self._in_hand = []
+        if self.left_unfolded:
+            self._give_up(batch)
         for item in batch:
             if item.done is not None and not item.done.done():
                 item.done.set_result(None)
+
+    async def _fold(self, events: Sequence[Event]) -> None:
+        """Fold and publish events one after the other, with a pause for others between two of them now and then."""
+        began_mono = self._clock.mono_s()
+        for event in events:
+            if self._is_late() and not isinstance(event.body, AuditDone):
+                self.left_unfolded += 1
+                continue
+            self._publish(event, self.projection.fold(event))
+            if self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
+                await asyncio.sleep(0)
+                began_mono = self._clock.mono_s()
+
+    def _is_late(self) -> bool:
+        """Say whether the end has been asked for, and the time for folding is over."""
+        return self.left_unfolded > 0 or self._clock.mono_s() >= self._drained_by_mono
+
+    @staticmethod
+    def _give_up(batch: Iterable[_Submission]) -> None:
+        """Tell whoever still waits that this will not be folded in this life."""
+        for item in batch:
+            if item.done is not None:
+                item.done.cancel()
 
     def _number(self, batch: list[_Submission]) -> list[tuple[Event, Raw | None]]:
         """Give a batch's bodies their numbers, each behind the archived orders that it speaks of."""
@@ -351,6 +401,7 @@ class Pipeline:
             checkpoint=checkpoint,
             archive=tuple(self._archived.values()),
             sums=sums_of(state),
+            through_n=state.n,
         )
 
     # ---- reading

@@ -17,10 +17,21 @@ import pytest
 
 from ditad import pipeline as pipeline_module
 from ditad.errors import JournalError
-from ditad.events import Body, Decision, Event, OrderPush, OrderStatus, PositionSide, Raw, StreamChanged, StreamState
+from ditad.events import (
+    AuditDone,
+    Body,
+    Decision,
+    Event,
+    OrderPush,
+    OrderStatus,
+    PositionSide,
+    Raw,
+    StreamChanged,
+    StreamState,
+)
 from ditad.hub import Hub
 from ditad.journal import Journal, Reader, nothing_derived
-from ditad.pipeline import QUEUE_MAX, Pipeline
+from ditad.pipeline import DRAIN_S_MAX, FOLDING_S_MAX, QUEUE_MAX, Pipeline
 from ditad.projection import Projection
 from ditad.records import Record, RecordType
 from ditad.reporting import Reporter
@@ -293,6 +304,26 @@ async def test_an_order_that_left_memory_is_recalled_and_counted_once(bench: Ben
         assert "recalled" == [event.source_id.partition(":")[0] for event in reader.events()][-2]
 
 
+async def test_an_order_that_leaves_memory_is_recalled_by_what_waited_behind_the_round(bench: Bench) -> None:
+    """The end of the round that archives it and the fill heard again stand in the queue together: it still adds nothing."""
+    story = Story(wallet="1000")
+    order_id = story.order(z="0.1", ap="100.00000000", fee="0.005")
+    frame = story.events[-1].body
+    story.account("999.995", ("BTC-USDT", PositionSide.LONG, "0.1", "100"))
+    story.us += 5 * HOUR_US
+    audit(story, "999.995")
+    pipeline = bench.open()
+    for event in story.events:
+        await pipeline.submit(event.body, at_us=event.at_us)
+    await pipeline.submit(replace_name(frame), at_us=story.us + 1)
+    pipeline.stop()
+    await pipeline.run()
+    await pipeline.close()
+    state = pipeline.projection.state
+    assert ("0.1", "0.005") == (str(state.positions["BTC-USDT:LONG"].run.quantity), str(state.sums.fees))
+    assert order_id not in story.projection.state.orders
+
+
 def test_an_order_with_an_id_beyond_all_others_leaves_memory_as_well() -> None:
     """Whole numbers in JSON have 19 digits, an id may have 32: the fuzz found that its checkpoint could not be written."""
     story = Story(wallet="1000")
@@ -376,6 +407,102 @@ async def test_the_present_snapshot_holds_as_long_as_the_stream_lives(bench: Ben
     await pipeline.close()
     assert before["published"].pop("valid_until") < after["published"].pop("valid_until")
     assert before == after
+
+
+# ---- the end ----------------------------------------------------------------------------------------------------------
+
+
+class SlowClock(StillClock):
+    """A clock by which every look takes a while, as folding does."""
+
+    def __init__(self, now_us: int, look_s: float) -> None:
+        super().__init__(now_us)
+        self._look_s = look_s
+        self._s = 0.0
+
+    def mono_s(self) -> float:
+        """Give seconds, some more at each look."""
+        self._s += self._look_s
+        return self._s
+
+
+@pytest.mark.parametrize("look_s", [0.01, 0.05, 0.3, DRAIN_S_MAX])
+async def test_what_a_stop_has_no_time_to_fold_is_durable_and_folded_by_the_next_start(
+    bench: Bench, look_s: float
+) -> None:
+    """However deep the backlog: the journal is sealed with all of it, and the next run comes to what one run would."""
+    story = busy_story()
+    bench.clock = SlowClock(story.us, look_s)
+    pipeline = bench.open()
+    for event in story.events:
+        pipeline.heard(event.heard_us or event.at_us)
+        await pipeline.submit(event.body, at_us=event.at_us)
+    pipeline.stop()
+    await pipeline.run()
+    folded = len(story.events) - pipeline.left_unfolded
+    assert (folded, len(story.events)) == (pipeline.projection.state.n, bench.journal.last_n)
+    assert pipeline.left_unfolded or look_s <= 0.05
+    await pipeline.close()
+    bench.clock = StillClock(story.us)
+    again = bench.open()
+    assert bench.journal.sealed_at_open
+    assert story.projection.state == again.projection.state
+    again.stop()
+    await again.run()
+    await again.close()
+    with Reader.open(bench.folder, "main") as reader:
+        stored = [record.seq for record in reader.records_after(0, limit=1_000)]
+    assert [row["seq"] for row in story.records if row["type"] != "snapshot"] == stored
+
+
+async def test_the_end_of_a_round_that_nobody_has_time_for_is_left_out(bench: Bench) -> None:
+    """It puts orders out of memory, so what is journaled behind it must have been folded after it: it is asked again."""
+    story = busy_story()
+    story.audit_done()
+    story.account("1010.8849", reason="DEPOSIT", change="1")
+    bench.clock = SlowClock(story.us, DRAIN_S_MAX)
+    pipeline = bench.open()
+    for event in story.events:
+        await pipeline.submit(event.body, at_us=event.at_us)
+    pipeline.stop()
+    await pipeline.run()
+    await pipeline.close()
+    with Reader.open(bench.folder, "main") as reader:
+        kinds = [type(event.body) for event in reader.events()]
+    assert [type(event.body) for event in story.events if not isinstance(event.body, AuditDone)] == kinds
+    assert len(kinds) == pipeline.left_unfolded
+
+
+async def test_whoever_waits_for_what_is_not_folded_is_not_told_that_it_was(bench: Bench) -> None:
+    """Its wait is cancelled."""
+    story = busy_story()
+    bench.clock = SlowClock(story.us, DRAIN_S_MAX)
+    pipeline = bench.open()
+    async with asyncio.TaskGroup() as group:
+        waits = group.create_task(pipeline.deliver(story.events[0].body, at_us=story.us))
+        await asyncio.sleep(0)
+        pipeline.stop()
+        await pipeline.run()
+    assert waits.cancelled()
+    await pipeline.close()
+
+
+async def test_folding_much_lets_others_have_their_turn(bench: Bench) -> None:
+    """Between two events of a commit, when folding has kept the loop for long; every fold is whole all the same."""
+    story = busy_story()
+    bench.clock = SlowClock(story.us, FOLDING_S_MAX)
+    pipeline = bench.open()
+    for event in story.events:
+        await pipeline.submit(event.body, at_us=event.at_us)
+    seen: list[int] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        while pipeline.projection.state.n < len(story.events):
+            await asyncio.sleep(0)
+            seen.append(pipeline.projection.state.n)
+        pipeline.stop()
+    await pipeline.close()
+    assert set(range(1, len(story.events) + 1)) <= set(seen)
 
 
 # ---- signs of life ----------------------------------------------------------------------------------------------------
