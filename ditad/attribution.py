@@ -50,11 +50,11 @@ WINDOWS = 2
 STATED_US_MAX = 30_000_000
 """How much later than an audit is due E may be stated by it: a round takes its time, and one may be under way."""
 
-FAR = Decimal("0.2")
+FAR = Decimal("0.05")
 """A close further from the entry than this share of it is not believed to be what moved the wallet."""
 
-NEAR = Decimal("0.01")
-"""Where a mark is known, that is how far from it such a close may have been, fees included."""
+NEAR = Decimal("0.005")
+"""Where a mark is known, that is how far from it such a close may have been, fees included: reports are seconds apart."""
 
 TOO_YOUNG = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
 """Classes of a difference of which not everything has been asked: absence proves nothing yet."""
@@ -97,6 +97,8 @@ def since_us(state: State, known: Divergence) -> int:
     twins = state.wallet_twins
     if known.rule == "R3":
         twins = state.quantity_twins[key_of(state, known.symbol or "", known.side or "")]
+        if state.one_way:  # across zero the same difference is another side's
+            return twins.agreed_us + 1
     return max(known.first_us - WINDOWS * state.settings.settle_window_us, twins.agreed_us + 1)
 
 
@@ -248,7 +250,10 @@ def _quantity(state: State, known: Divergence) -> list[Attribution]:
     moved = [
         (move, mul(move.quantity, sign)) for move in reversed(state.moves) if move.key == key and move.at_us >= from_us
     ]
-    candidates = [*each_alone(state, moved, asked=_is_asked(known)), *uncovered(state, key, sign)]
+    candidates = [
+        *each_alone(state, moved, asked_us=state.stated.positions_asked_us if _is_asked(known) else None),
+        *uncovered(state, key, sign),
+    ]
     found = searched(delta, candidates, waiting(state))
     if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
         return [replace(one, amount=known.delta) for one in found] if crosses and len(found) == 1 else found

@@ -63,12 +63,22 @@ def baseline(state: State) -> Iterator[Candidate]:
 def moved_alone(state: State, since_us: int, *, asked: bool) -> Iterator[Candidate]:
     """Facts of K since both last agreed: E does not hold them, or does not yet."""
     amounts = [(move, move.wallet) for move in reversed(state.moves) if move.at_us >= since_us]
-    yield from each_alone(state, amounts, asked=asked)
+    yield from each_alone(state, amounts, asked_us=state.stated.balance_asked_us if asked else None)
 
 
-def each_alone(state: State, amounts: Iterable[tuple[Move, Decimal]], *, asked: bool) -> Iterable[Candidate]:
-    """Say of facts what it means that E lacks them; what no row tells is likelier than what E merely states late."""
-    found = [_alone(state, move, amount, asked=asked) for move, amount in amounts if amount]
+def each_alone(state: State, amounts: Iterable[tuple[Move, Decimal]], *, asked_us: int | None) -> Iterable[Candidate]:
+    """Say of facts what it means that E lacks them.
+
+    Once all was asked, E at `asked_us`, what no row tells is likelier than what E states late; and a fact that rows tell
+    and that was there when E was asked is in E.
+    """
+    asked = asked_us is not None
+    late = [(move, _alone(state, move, amount, asked=asked)) for move, amount in amounts if amount]
+    found = [
+        candidate
+        for move, candidate in late
+        if candidate.cause is not Cause.STATEMENT or asked_us is None or move.at_us >= asked_us
+    ]
     return sorted(found, key=lambda candidate: candidate.cause is Cause.STATEMENT)
 
 

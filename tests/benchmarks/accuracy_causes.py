@@ -253,6 +253,7 @@ def statement(life: Life, rng: Random) -> Ids:
     position = held(life, rng)
     frame, _ = life.desk.account_frame("ORDER", None, [life.desk.position_row(position)])
     life.tell(glitched(frame))
+    life.glitched = position.symbol
     return ()
 
 
@@ -260,6 +261,7 @@ def mark_age(life: Life, rng: Random) -> Ids:
     """Let the marks' stream go dumb while the market moves, then ask; of a position whose mark K was told before."""
     marked = {row["symbol"] for row in life.snapshot["k"]["positions"] if row["mark_price"] is not None}
     position = held(life, rng, marked)
+    life.marked = position.symbol
     life.core.streams.cut(None, CutKind.HALF_OPEN)
     life.flush_soon()
     market = life.core.venue.market

@@ -127,6 +127,8 @@ class Life:
         self.divergences: list[dict[str, Any]] = []
         self.classes: set[str] = set()
         self.erred = False
+        self.heard_at: dict[str, str] = {}
+        self.glitched = self.marked = ""
         self.published = 0
         self._line = b""
         self._snapshot: dict[str, Any] = {}
@@ -215,6 +217,9 @@ class Life:
                 if b'"explanations":[]' not in record.line:
                     self.classes |= self.classes_now()
                     self.erred |= self.status == "ERROR"
+            elif record.type is RecordType.INCOME:
+                told = orjson.loads(record.line)
+                self.heard_at.setdefault(str(told["income"]["tran_id"]), told["ts"])
             elif record.type is RecordType.DIVERGENCE:
                 self.divergences.append(orjson.loads(record.line)["divergence"])
 
@@ -279,6 +284,14 @@ class Life:
                 return False
             await asyncio.sleep(LOOK_S)
         return True
+
+    def facts_of(self, word: str) -> list[str]:
+        """Give the ids of the facts that an evidence names: of a second's exact rows, the orders that executed in it."""
+        if "|" not in word:
+            return word.split(":")[1:2]
+        symbol, _, second = word.split(":")[1].partition("|")
+        of_second = [one for one in self.desk.facts.executions if str(one.at_ms // 1_000) == second]
+        return list(dict.fromkeys(str(one.order_id) for one in of_second if one.symbol == symbol))
 
     def is_told_by_rows_alone(self, fact: str) -> bool:
         """Say of an order's or a settlement's id whether the books have it and frames did not tell all of it.

@@ -159,8 +159,9 @@ def _is_warned(life: Life, kinds: Sequence[Kind]) -> bool:
 def _outcome(life: Life, kinds: Sequence[Kind]) -> str:
     if life.erred:
         return "error"
+    held = {position.symbol for position in life.desk.books.positions.values()}
     silent = [kind for kind in kinds if kind.warns and not kind.warns & life.classes]
-    if silent:
+    if any(kind.name != "mark_age" or life.marked in held for kind in silent):  # what is closed has no mark to be stale
         return "missed"
     return "warned" if any(kind.warns for kind in kinds) else "healed"
 
@@ -196,10 +197,13 @@ def _attribution(
     beside = set().union(*(kind.beside for kind, _ in told))
     rules = {body["rule"] for body in last.values()}
     due = {
-        name
-        for name in wanted - over
-        if any(
-            body["rule"] in SHOWN_BY.get(name, frozenset({"R1"})) and not _is_others(life, body, wanted - {name})
+        kind.name
+        for kind, ids in told
+        if kind.name not in over
+        and any(
+            body["rule"] in SHOWN_BY.get(kind.name, frozenset({"R1"}))
+            and not _is_others(life, body, wanted - {kind.name})
+            and not _was_over(life, body, kind, ids)
             for body in last.values()
         )
     }
@@ -215,6 +219,14 @@ def _attribution(
     because += dict.fromkeys(wrong)
     because += unnamed
     return tuple(sorted(named)), not because, "; ".join(because)
+
+
+def _was_over(life: Life, body: Mapping[str, Any], kind: Kind, ids: Ids) -> bool:
+    """Say whether a cause can have no part in a difference: its rows were heard before, or it is of another position."""
+    if kind.name == "statement":
+        return bool(body["symbol"] != life.glitched)
+    heard = [life.heard_at.get(fact) for fact in ids]
+    return bool(heard) and all(at is not None and at < body["first_at"] for at in heard)
 
 
 def _is_others(life: Life, body: Mapping[str, Any], others: AbstractSet[str]) -> bool:
@@ -233,7 +245,7 @@ def _is_true_besides(life: Life, part: Mapping[str, Any]) -> bool:
         return abs(Decimal(part["amount"])) <= EPSILON
     if part["cause"] not in {"uncovered_interval", "fee", "funding"}:
         return False
-    facts = [str(word).split(":")[1] for word in part["ids"] if ":" in str(word)]
+    facts = [fact for word in part["ids"] for fact in life.facts_of(str(word))]
     return bool(facts) and all(life.is_told_by_rows_alone(fact) for fact in facts)
 
 
