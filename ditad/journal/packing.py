@@ -81,10 +81,27 @@ _PRIMED: Final = zlib.compressobj(
     LEVEL, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, DICTIONARIES[-1]
 )
 """Never fed, only copied: a copy costs half of what reading the dictionary anew does."""
+_HEAD: Final = _PRIMED.copy().flush()[:_HEAD_LENGTH]
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_STORED_MAX: Final = 0xFFFF
+"""The bytes that a stored block can have, and all the bits of its length."""
 
 
 def pack(data: bytes) -> bytes:
-    """Compress with the newest dictionary."""
+    """Compress with the newest dictionary; what came compressed is stored as it is, for nothing makes it shorter."""
+    if data.startswith(_GZIP_MAGIC) and len(data) <= _STORED_MAX:
+        # RFC 1951 §3.2.4: the last block, not compressed, with its length and the complement of that.
+        length = len(data)
+        return b"".join(
+            (
+                _HEAD,
+                b"\x01",
+                length.to_bytes(2, "little"),
+                (length ^ _STORED_MAX).to_bytes(2, "little"),
+                data,
+                zlib.adler32(data).to_bytes(4),
+            )
+        )
     packer = _PRIMED.copy()
     return packer.compress(data) + packer.flush()
 

@@ -1,4 +1,6 @@
+import gzip
 import zlib
+from hashlib import blake2b
 
 import pytest
 from hypothesis import given
@@ -52,3 +54,17 @@ def test_an_unknown_dictionary_is_a_newer_versions() -> None:
     packer = zlib.compressobj(3, zlib.DEFLATED, 13, 6, zlib.Z_DEFAULT_STRATEGY, b"a dictionary of tomorrow")
     with pytest.raises(JournalTooNewError, match="newer ditad"):
         unpack(packer.compress(b"x") + packer.flush())
+
+
+@pytest.mark.parametrize("size", [0, 200, 60_000, 70_000])
+def test_what_came_compressed_is_stored_as_it_is(size: int) -> None:
+    """Packing a frame again would cost more than all else done with it, and save nothing; its bits are watched all the same."""
+    data = gzip.compress(b"".join(blake2b(b"%d" % place).digest() for place in range(size // 64)))
+    packed = pack(data)
+    assert data == unpack(packed)
+    assert (data in packed) == (len(data) < 2**16)
+    assert len(packed) <= len(data) + 15 + len(data) // 100
+    flipped = bytearray(packed)
+    flipped[len(packed) // 2] ^= 1
+    with pytest.raises(JournalDamagedError):
+        unpack(bytes(flipped))
