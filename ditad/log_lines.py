@@ -27,7 +27,8 @@ HEAD: Final = ("event", "level", "timestamp", "account")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Listen keys and signatures pass through too many hands to be registered first: in a query string, and as JSON at
 # any depth of quoting.
-_TELLTALES: Final = (b"listenKey", b"signature")
+_LISTEN_KEY: Final = b"listenKey"
+_SIGNATURE: Final = b"signature"
 _IN_QUERY: Final = re.compile(rb'((?:listenKey|signature)(?:=|%3[Dd]))[^&\s"\'\\<>]+')
 _IN_JSON: Final = re.compile(rb'((?:listenKey|signature)\\*["\']\s*:\s*\\*["\'])[^"\'\\]+')
 
@@ -42,9 +43,17 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     ordered = {name: fields[name] for name in HEAD if name in fields}
     ordered |= fields
     try:
-        return orjson.dumps(ordered, default=_text_of, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(ordered, default=_text_of)
     except (TypeError, ValueError, RecursionError):
-        return orjson.dumps(_plain(ordered, DEPTH_MAX))
+        return _encoded_otherwise(ordered)
+
+
+def _encoded_otherwise(fields: Mapping[str, Any]) -> bytes:
+    """Write what is no plain JSON: with keys of other types, which are looked for at a price, or made plain."""
+    try:
+        return orjson.dumps(fields, default=_text_of, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError, RecursionError):
+        return orjson.dumps(_plain(fields, DEPTH_MAX))
 
 
 def _text_of(value: object) -> str:
@@ -83,7 +92,7 @@ def redact(line: bytes, hidden: tuple[bytes, ...]) -> bytes:
     for text in hidden:
         if text in line:
             line = line.replace(text, HIDDEN)
-    if any(telltale in line for telltale in _TELLTALES):
+    if _LISTEN_KEY in line or _SIGNATURE in line:
         line = _IN_JSON.sub(rb"\1***", _IN_QUERY.sub(rb"\1***", line))
     return line
 

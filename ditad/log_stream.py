@@ -23,6 +23,8 @@ WRITE_BYTES_MAX: Final = 64 * 1024
 PASSING_SECRETS_MAX: Final = 512
 """Listen keys come and go; the newest this many stay hidden, an older one has expired long ago."""
 CLOSE_WAIT_S: Final = 2.0
+GATHER_S: Final = 0.01
+"""After the first line of a quiet moment this long is waited for more: a busy second is a few writes, not thousands."""
 POLL_S: Final = 1.0
 
 
@@ -51,6 +53,8 @@ class LogStream:
         self._hidden: tuple[bytes, ...] = ()
         self._passing: deque[tuple[bytes, ...]] = deque(maxlen=PASSING_SECRETS_MAX)
         self._closing = False
+        self._awaited = False
+        """Whether the thread waits for a line; else it looks by itself, and nobody needs to wake it."""
         self._turn = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -94,7 +98,9 @@ class LogStream:
                 self._waiting_bytes -= len(self._waiting.popleft())
                 self._dropped += 1
                 self._dropped_total += 1
-            self._turn.notify()
+            if self._awaited:
+                self._awaited = False
+                self._turn.notify()
 
     def close(self, wait_s: float = CLOSE_WAIT_S) -> bool:
         """Write what waits, for at most `wait_s` seconds; say whether all of it went out."""
@@ -121,8 +127,12 @@ class LogStream:
     def _next(self) -> list[bytes] | None:
         """Wait for lines and take some of them, in order; `None` when closed and empty."""
         with self._turn:
+            is_quiet = not self._waiting
             while not self._waiting and not self._dropped and not self._closing:
+                self._awaited = True
                 self._turn.wait()
+            if is_quiet and not self._closing:
+                self._turn.wait(GATHER_S)
             taken: list[bytes] = []
             if self._dropped:
                 taken.append(self._dropped_line(self._dropped))

@@ -21,6 +21,9 @@ POSITIONS_LOGGED_MAX = 32
 EXPLANATIONS_LOGGED_MAX = 16
 DELTAS_LOGGED_MAX = 32
 
+NOT_LOGGED = frozenset({"positions", "precision", "unknown", "stated"})
+"""Fields of K and of E that grow with what is open; how much of each there is stands beside them."""
+
 STREAM_EVENTS = {
     StreamState.CONNECTED: "stream.connected",
     StreamState.LOST: "stream.lost",
@@ -51,7 +54,9 @@ class Reporter:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._states: dict[str, str] = {}
-        self._positions: dict[str, Any] = {}
+        self._positions: list[Mapping[str, Any]] = []
+        self._k: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
+        """K's block of the last snapshot, and what of it is logged: most events leave it as it is."""
         self._failing = ""
 
     def report(self, event: Event, folded: Folded) -> None:
@@ -124,32 +129,42 @@ class Reporter:
         else:
             self._log.info("gap.closed", seq=seq, gap=body)
 
+    def _changed_positions(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Give the rows of positions that are opened, changed or gone since the last snapshot; a row is never changed."""
+        if rows is self._positions:
+            return []
+        before = {_key(row): row for row in self._positions}
+        now = {_key(row): row for row in rows}
+        self._positions = rows
+        return [
+            now[key] if key in now else {"symbol": row["symbol"], "side": row["side"], "qty": "0"}
+            for key, row in {**before, **now}.items()
+            if key not in before or key not in now or _figures(before[key]) != _figures(row)
+        ][:POSITIONS_LOGGED_MAX]
+
     def _short(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Give the log's form of a snapshot: totals, verdict, coverage, and the positions that changed."""
-        positions = {f"{row['symbol']}:{row['side']}": row for row in body["k"]["positions"]}
-        bare = {key: (row["qty"], row["entry_price"]) for key, row in positions.items()}
-        changed = [key for key in {**self._positions, **bare} if self._positions.get(key) != bare.get(key)]
-        self._positions = bare
-        reconcile = body["reconcile"]
+        k, coverage, reconcile = body["k"], body["coverage"], body["reconcile"]
         deltas = {name: delta for name, delta in reconcile["deltas"].items() if delta != "0"}
+        if k is not self._k[0]:
+            self._k = k, {name: value for name, value in k.items() if name not in NOT_LOGGED}
         return {
-            **{name: body[name] for name in ("event_seq", "source_event_id", "ts", "exchange_ts_ms", "published")},
-            "k": {
-                name: value for name, value in body["k"].items() if name not in {"positions", "precision", "unknown"}
-            },
-            "e": {name: value for name, value in body["e"].items() if name not in {"positions", "stated"}},
-            "positions": len(positions),
-            "positions_changed": [
-                positions.get(key, {"symbol": key.rpartition(":")[0], "side": key.rpartition(":")[2], "qty": "0"})
-                for key in changed[:POSITIONS_LOGGED_MAX]
-            ],
+            "event_seq": body["event_seq"],
+            "source_event_id": body["source_event_id"],
+            "ts": body["ts"],
+            "exchange_ts_ms": body["exchange_ts_ms"],
+            "published": body["published"],
+            "k": self._k[1],
+            "e": {name: value for name, value in body["e"].items() if name not in NOT_LOGGED},
+            "positions": len(k["positions"]),
+            "positions_changed": self._changed_positions(k["positions"]),
             "coverage": {
-                "state": body["coverage"]["state"],
-                "covered_through": body["coverage"]["covered_through"],
-                "gaps": len(body["coverage"]["gaps"]),
-                "rejected": body["coverage"]["rejected"],
+                "state": coverage["state"],
+                "covered_through": coverage["covered_through"],
+                "gaps": len(coverage["gaps"]),
+                "rejected": coverage["rejected"],
             },
-            "unknown": len(body["k"]["unknown"]),
+            "unknown": len(k["unknown"]),
             "reconcile": {
                 "status": reconcile["status"],
                 "worst_field": reconcile["worst_field"],
@@ -158,3 +173,11 @@ class Reporter:
                 "divergences": len(reconcile["divergences"]),
             },
         }
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["symbol"], row["side"]
+
+
+def _figures(row: Mapping[str, Any]) -> tuple[str, str | None]:
+    return row["qty"], row["entry_price"]
