@@ -10,6 +10,7 @@ their rounding. The bounds make that safe: 28 significant digits each way is at 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from decimal import (
     ROUND_HALF_EVEN,
@@ -43,6 +44,8 @@ MARK_DECIMALS_MAX = 15
 TEXT_LENGTH_MAX = 64
 _WHOLE_TEXT = Context(prec=TEXT_LENGTH_MAX, traps=[Inexact])
 """Holds every digit that a text may have, so that taking trailing zeros off never rounds."""
+_COMMON = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,13})?").fullmatch
+"""The form of nearly every number of the venue: inside all bounds by its length alone."""
 AVERAGE_STEP = Decimal(1).scaleb(-18)
 COST_STEP = Decimal(1).scaleb(-36)
 """Costs of open positions are kept this fine, so that the shown 18 decimals never feel a rounding."""
@@ -55,6 +58,8 @@ def decimal_of(value: object, field: str) -> Decimal:
     their digits already), more than 28 significant digits, 10**15 and beyond, finer than 18 decimals.
     """
     if isinstance(value, str):
+        if _COMMON(value):
+            return Decimal(value)
         text = value.strip()
         if not text or len(text) > TEXT_LENGTH_MAX or not text.isascii() or "_" in text:
             raise Refusal(f"{field}: a number is due, got {value[:40]!r}")
@@ -173,7 +178,10 @@ def plain(number: Decimal) -> str:
     text = str(number)
     if "E" in text:
         text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    if text[-1] == "0" and "." in text:
+        text = text.rstrip("0")
+        return text[:-1] if text[-1] == "." else text
+    return text
 
 
 def plain_or_none(number: Decimal | None) -> str | None:

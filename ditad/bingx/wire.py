@@ -162,13 +162,16 @@ def _integer(text: str) -> int | NumberText:
 
 def _holds_float(value: object) -> bool:
     """Look for a float anywhere in what was decoded; integers beyond 64 bit arrive as floats too."""
-    pending = [value]
+    pending: list[Any] = [value]
     while pending:
         item = pending.pop()
-        if isinstance(item, dict):
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, float):
+        kind = type(item)  # the decoder makes no subclasses
+        if kind is str:
+            continue
+        if kind is float:
             return True
+        if kind is dict:
+            pending.extend(item.values())
+        elif kind is list:
+            pending.extend(item)
     return False
