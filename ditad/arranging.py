@@ -67,12 +67,14 @@ def moments(fills: list[BookFill]) -> Iterator[list[BookFill]]:
 def moment_of(fills: list[BookFill], index: int) -> Callable[[BookFill], bool]:
     """Say who shares the moment of a fill: the whole second where one of its stamps is only that good."""
     at_ms, second = fills[index].at_ms, fills[index].at_ms // 1_000
-    low, high = index, index
-    while low > 0 and fills[low - 1].at_ms // 1_000 == second:
+    whole, low, high = fills[index].whole_second, index - 1, index + 1
+    while not whole and low >= 0 and fills[low].at_ms // 1_000 == second:
+        whole = fills[low].whole_second
         low -= 1
-    while high + 1 < len(fills) and fills[high + 1].at_ms // 1_000 == second:
+    while not whole and high < len(fills) and fills[high].at_ms // 1_000 == second:
+        whole = fills[high].whole_second
         high += 1
-    if any(fill.whole_second for fill in fills[low : high + 1]):
+    if whole:
         return lambda fill: fill.at_ms // 1_000 == second
     return lambda fill: fill.at_ms == at_ms
 

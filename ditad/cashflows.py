@@ -251,8 +251,10 @@ def prove_funding(turn: Turn) -> None:
     """Take settlements' rows before their time is over, if with them K equals the wallet exactly, and not without."""
     state = turn.state
     assert state.stated.wallet is not None, "a baseline states the wallet"
-    slack = add(state.sums.fees_slack, state.sums.realized_slack)
     open_ = contested(state.incomes)
+    if not open_:
+        return
+    slack = add(state.sums.fees_slack, state.sums.realized_slack)
     for groups in [*([one] for one in open_), open_]:
         missing = sub(state.stated.wallet.value, capital_raw(state))
         more = exact_sum(amount for _, amount in groups)

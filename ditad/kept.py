@@ -8,6 +8,7 @@ gives the same bytes. One entry a position and kind; positions are bounded by th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +16,7 @@ from operator import is_
 from typing import Any, Generic, TypeVar
 
 from ditad.money import exact_sum
-from ditad.reconcile import Finding
+from ditad.reconcile import DivergenceClass, Finding
 from ditad.state import State
 from ditad.stepping import Run
 
@@ -36,6 +37,54 @@ class Kept(Generic[Made]):
         made = make()
         self._held[key] = parts, made
         return made
+
+
+class ByPlace(Generic[Made]):
+    """What was made for each of some keys, and all of it in their order, which is the same list while nothing changed.
+
+    `held` has for each key what it was made of, and what was made: whoever reads compares those very objects, in one
+    loop over all keys, and calls `put` for what is another one.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[Any, Made]] = {}
+        self._keys: list[str] = []
+        self._made: list[Made] = []
+        self._changed = True
+
+    def put(self, key: str, parts: Any, made: Made) -> None:
+        """Remember what was made of other parts now."""
+        self.held[key] = parts, made
+        self._changed = True
+
+    def all(self, keys: list[str]) -> list[Made]:
+        """Give what was made for these keys; nobody changes the keys, or the list."""
+        if self._changed or keys is not self._keys:
+            held = self.held
+            self._keys, self._made, self._changed = keys, [held[key][1] for key in keys], False
+        return self._made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantities:
+    """R3's findings of all positions; `unsaid` are those with something to say, `waiting` those that wait for a twin."""
+
+    findings: list[Finding]
+    unsaid: list[Finding]
+    waiting: list[Finding]
+    deltas: dict[str, Decimal]
+
+
+def quantities_of(found: list[list[Finding]]) -> Quantities:
+    """Put the findings of each position together."""
+    findings = list(itertools.chain.from_iterable(found))
+    unsaid = [one for one in findings if one.klass is not None]
+    return Quantities(
+        findings=findings,
+        unsaid=unsaid,
+        waiting=[one for one in unsaid if one.klass is DivergenceClass.UNSETTLED],
+        deltas={one.field: one.delta for one in findings},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +133,12 @@ class Memory:
     """Everything that one projection keeps."""
 
     def __init__(self) -> None:
-        self.equal: Kept[list[Finding]] = Kept()
-        """Findings of positions of which both ledgers say the same, of the two figures."""
+        self.quantities: ByPlace[list[Finding]] = ByPlace()
+        """Findings of each position, of the two figures while both ledgers say the same."""
         self.findings: Kept[Any] = Kept()
         """Findings about the whole account, by their rule."""
-        self.rows: Kept[Any] = Kept()
-        self.stated_rows: Kept[dict[str, object]] = Kept()
+        self.rows: ByPlace[Any] = ByPlace()
+        self.stated_rows: ByPlace[dict[str, object] | None] = ByPlace()
         self.blocks: Kept[Any] = Kept()
         """Parts of a snapshot that seldom change."""
         self._order: dict[str, tuple[list[str], list[str]]] = {}
@@ -99,7 +148,7 @@ class Memory:
 
     def totals(self, state: State) -> Totals:
         """Give the sums over all positions, made again only after one of them changed."""
-        runs = [position.run for position in state.positions.values()]
+        runs = [one.runs[-1] if one.runs else one.base for one in state.positions.values()]
         same = len(runs) == len(self._runs) and all(map(is_, runs, self._runs))
         if self._totals is None or not same or self._keys != list(state.positions):
             self._keys, self._runs = list(state.positions), runs

@@ -59,6 +59,7 @@ from ditad.turn import Draft, Turn, capital_raw, hear_clock
 from ditad.verdict import Verdict, compare
 
 PLACES = {kind: place for place, kind in enumerate(RecordType)}
+NAMES = {kind: kind.value for kind in RecordType}
 
 LOST = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED, StreamState.REFUSED})
 
@@ -161,11 +162,12 @@ class Projection:
         if state.baseline is not None:
             if _close_gaps_by_balance(turn, verdict):
                 verdict = compare(turn, self._memory)
+            raw = capital_raw(state)
             if verdict.wallet is Standing.SETTLED:  # the statement holds all of K's facts so far
-                state.k_at_wallet = capital_raw(state)
+                state.k_at_wallet = raw
             if verdict.settled and state.moves and not state.divergences:
                 state.moves = []
-            capital = clamp(capital_raw(state), turn.settings.min_capital, turn.settings.max_capital)
+            capital = clamp(raw, turn.settings.min_capital, turn.settings.max_capital)
             state.peak = capital if state.peak is None else max(state.peak, capital)
         for gap in turn.gaps.values():
             turn.draft(RecordType.GAP, gap.id, gap_body(gap))
@@ -192,16 +194,13 @@ class Projection:
         """Give drafts their numbers, in their order, and write their lines."""
         state = self.state
         records = []
+        at = rfc3339(event.at_us)
         for draft in drafts:
             state.seq += 1
             if draft.numbered is not None:
                 draft.numbered(state.seq)
-            line = {
-                "seq": state.seq,
-                "type": draft.type.value,
-                "ts": rfc3339(event.at_us),
-                draft.type.value: draft.body,
-            }
+            name = NAMES[draft.type]
+            line = {"seq": state.seq, "type": name, "ts": at, name: draft.body}
             records.append(
                 Record(
                     seq=state.seq,

@@ -117,7 +117,9 @@ class ReconcileResult:
 
 def result_of(findings: Iterable[Finding], ts: datetime | float | str | None = None) -> ReconcileResult:
     """Put findings together: the worst status, every delta, and the worst field by status and then by size."""
-    found = list(findings)
+    found, fine = list(findings), ReconcileStatus.OK
+    if found and not [one for one in found if one.klass is not None or one.status is not fine]:
+        return ReconcileResult(status=fine, deltas={one.field: one.delta for one in found}, ts=ts)
     status = max((finding.status for finding in found), key=SEVERITY.__getitem__, default=ReconcileStatus.UNKNOWN)
     worst = ""
     if status is not ReconcileStatus.OK and found:

@@ -26,6 +26,7 @@ from ditad.settle import Standing
 from ditad.slots import clamp
 from ditad.state import Figure, State, StatedPosition, Sums
 from ditad.statements import leverage_of, marks_of
+from ditad.stepping import Run
 from ditad.turn import capital_raw
 from ditad.verdict import Verdict
 
@@ -49,7 +50,7 @@ def snapshot_body(
         "e": _e_block(state, memory),
         "b": bot.block(state, partial(memory.blocks.of, "b")),
         "published": published(state, verdict),
-        "coverage": coverage_block(state),
+        "coverage": _coverage(state, memory),
         "reconcile": _reconcile_block(state, verdict),
     }
 
@@ -73,7 +74,7 @@ def _k_block(state: State, memory: Memory) -> dict[str, object]:
     make = partial(_k_written, state, memory, totals, held)
     if state.unknown:
         return make()
-    parts = (state.settings, state.baseline, state.seed, state.peak, totals, *_sums(state.sums), *held)
+    parts = (state.settings, state.baseline, state.seed, state.peak, totals, *_sums(state.sums), held)
     block: dict[str, object] = memory.blocks.of("k", parts, make)
     return block
 
@@ -166,21 +167,31 @@ class _Held(NamedTuple):
 
 
 def _k_positions(state: State, memory: Memory) -> list[_Held]:
-    """Give K's open positions, in the order of their keys."""
-    found: list[_Held] = []
-    marks = marks_of(state)
-    for key in memory.in_order("positions", state.positions):
-        position = state.positions[key]
-        run = position.run
-        if not run.quantity:
-            continue
-        mark, leverage = marks.get(position.symbol), leverage_of(state, key, run.quantity)
-        found.append(memory.rows.of(key, (run, mark, leverage), partial(_k_position, position, mark, leverage)))
+    """Give K's open positions, in the order of their keys; the same list if none of them changed."""
+    keys, kept, marks = memory.in_order("positions", state.positions), memory.rows, marks_of(state)
+    positions, stated, told = state.positions, state.stated.positions, state.leverages
+    for key in keys:
+        position, row = positions[key], stated.get(key)
+        run = position.runs[-1] if position.runs else position.base
+        mark, pushed = marks.get(position.symbol), told.get(position.symbol)
+        reported = None if row is None else row.leverage
+        known = kept.held.get(key)
+        if (
+            known is None
+            or (parts := known[0])[0] is not run
+            or parts[1] is not mark
+            or parts[2] is not pushed
+            or parts[3] is not reported
+        ):
+            leverage = leverage_of(state, key, run.quantity)
+            made = _k_position(position, run, mark, leverage) if run.quantity else None
+            kept.put(key, (run, mark, pushed, reported), made)
+    rows = kept.all(keys)
+    found: list[_Held] = memory.blocks.of("held", (rows,), lambda: [row for row in rows if row is not None])
     return found
 
 
-def _k_position(position: Position, mark: Decimal | None, leverage: Decimal | None) -> _Held:
-    run = position.run
+def _k_position(position: Position, run: Run, mark: Decimal | None, leverage: Decimal | None) -> _Held:
     quantity = abs(run.quantity)
     short = position.side is PositionSide.SHORT or run.quantity < 0
     own = value = margin = None
@@ -229,16 +240,25 @@ def _stated(figure: Figure) -> dict[str, str]:
 
 
 def _e_positions(state: State, memory: Memory) -> list[dict[str, object]]:
-    rows = []
-    for key in memory.in_order("stated", state.stated.positions):
-        row = state.stated.positions[key]
-        if row.quantity:
-            leverage = leverage_of(state, key, row.quantity)
-            rows.append(memory.stated_rows.of(key, (*_figures(row), leverage), partial(_e_position, row, leverage)))
-    return rows
-
-
-_figures = attrgetter("quantity", "entry_price", "mark_price", "unrealized_pnl", "at_us", "source")
+    keys, kept = memory.in_order("stated", state.stated.positions), memory.stated_rows
+    positions, told = state.stated.positions, state.leverages
+    for key in keys:
+        row = positions[key]
+        pushed, known = told.get(row.symbol), kept.held.get(key)
+        if (
+            known is None
+            or (parts := known[0])[0] is not row
+            or parts[1] is not row.mark_price  # a mark and a leverage may be told of a statement that stays
+            or parts[2] is not row.leverage
+            or parts[3] is not pushed
+        ):
+            made = _e_position(row, leverage_of(state, key, row.quantity)) if row.quantity else None
+            kept.put(key, (row, row.mark_price, row.leverage, pushed), made)
+    rows = kept.all(keys)
+    found: list[dict[str, object]] = memory.blocks.of(
+        "stated", (rows,), lambda: [row for row in rows if row is not None]
+    )
+    return found
 
 
 def _e_position(row: StatedPosition, leverage: Decimal | None) -> dict[str, object]:
@@ -313,6 +333,29 @@ def coverage_state(state: State) -> str:
     ended_us = max(max(gap.extended_us, state.connected_us) for gap in gaps)
     asked = max(state.stated.balance_asked_us, state.stated.positions_asked_us)
     return "backfilling" if asked > ended_us else "gap"
+
+
+def _coverage(state: State, memory: Memory) -> dict[str, object]:
+    """Give the block of coverage. What it is made of stands in `parts`, all of it, while there is no gap."""
+    coverage = state.coverage
+    if coverage.gaps:
+        return coverage_block(state)
+    parts = (
+        state.streaming,
+        state.baseline,
+        state.settings,
+        state.notes,
+        state.rejected,
+        coverage.fills_ms,
+        coverage.income_ms,
+        coverage.fills_available,
+        coverage.income_available,
+        *state.other_assets,
+        *state.decisions,
+        *state.decisions.values(),
+    )
+    block: dict[str, object] = memory.blocks.of("coverage", parts, partial(coverage_block, state))
+    return block
 
 
 def coverage_block(state: State) -> dict[str, object]:

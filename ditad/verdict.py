@@ -7,7 +7,7 @@ a failed question is UNKNOWN, never an empty answer. (account.md §5, §6)
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -16,7 +16,7 @@ from ditad import opinions, reconcile
 from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
 from ditad.divergences import ASKED, follow_divergences, follow_inquiries
 from ditad.events import PositionSide
-from ditad.kept import Memory, Totals
+from ditad.kept import Memory, Quantities, Totals, quantities_of
 from ditad.money import ZERO, add, mul, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import rfc3339
@@ -72,16 +72,18 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     quantities, unequal = _quantities(turn, memory)
     totals = memory.totals(state)
     stands += unequal
-    findings += quantities
+    findings += quantities.findings
     findings.append(_await_fills(turn, _realized(turn, memory, totals), stands, findings))
     deadlines = [stand.deadline_us for stand in stands if stand.deadline_us is not None]
     if state.profit_off_us is not None:
         deadlines.append(state.profit_off_us + turn.settings.settle_window_us)
-    otherwise = _of_quantities(quantities)
-    waiting = [one for one in quantities if one.klass is DivergenceClass.UNSETTLED]
+    otherwise = _of_quantities(quantities.unsaid)
+    waiting, valued = quantities.waiting, quantities.findings
     if otherwise[1] is DivergenceClass.UNSETTLED:
         waiting = []  # nothing but these differs: then they are what all positions together say
-    findings += _notional(turn, memory, [one for one in quantities if one not in waiting], otherwise)
+    if waiting:
+        valued = [one for one in valued if one not in waiting]
+    findings += _notional(turn, memory, valued, otherwise)
     if state.margin is not None:
         finding = _margin_finding(state, turn)
         if finding is not None:
@@ -89,13 +91,16 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     if state.stated.positions_us is not None or state.stated.positions:
         findings.append(_open_count(turn, memory, totals, waiting, otherwise))
     findings.extend(_contradictions(turn, wallet.standing))
-    opinion = opinions.compare(turn, quantities, findings[0] if wallet.standing is not Standing.SILENT else None)
+    stated = wallet.standing is not Standing.SILENT
+    opinion = opinions.compare(turn, quantities.findings, findings[0] if stated else None)
     findings += opinion.findings
     deadlines += opinion.deadlines
     doubts_of_facts = _doubts_of_facts(state, totals)
     unsaid = [finding for finding in findings if finding.klass is not None]
-    follow_inquiries(turn, unsaid)
-    follow_divergences(turn, findings)
+    if unsaid or state.inquiries:
+        follow_inquiries(turn, unsaid)
+    if unsaid or state.divergences or state.lasting:
+        follow_divergences(turn, findings)
     state.deadline_us = min((deadline for deadline in deadlines if deadline > now), default=None)
     result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), [*doubts_of_facts, *_doubts(state)])
     settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts
@@ -108,30 +113,34 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     )
 
 
-def _quantities(turn: Turn, memory: Memory) -> tuple[list[Finding], list[Balance]]:
+def _quantities(turn: Turn, memory: Memory) -> tuple[Quantities, list[Balance]]:
     """R3: give the findings of every position, and how those stand of which the ledgers do not plainly say the same."""
     state = turn.state
-    findings: list[Finding] = []
+    keys, kept, one_way = memory.in_order("quantities", state.quantity_twins), memory.quantities, state.one_way
     unequal: list[Balance] = []
-    for key in memory.in_order("quantities", state.quantity_twins):
-        twins = state.quantity_twins[key]
-        position = state.positions.get(key)
-        held = position.run.quantity if position is not None else ZERO
-        stand = None
-        if (
-            twins.facts
-            or len(twins.statements) != 1
-            or twins.statements[0].value != held
-            or twins.confirmed is not None
-        ):
-            stand = balance(twins, held, ZERO, turn.event.at_us)
-        if stand is None or stand.standing is Standing.SETTLED:
-            figures = (held, twins.statements[0].value, state.one_way)
-            findings += memory.equal.of(key, figures, partial(_quantity_findings, turn, key, EQUAL, held))
-        else:
+    for key in keys:
+        twins, position = state.quantity_twins[key], state.positions.get(key)
+        held = ZERO if position is None else position.runs[-1].quantity if position.runs else position.base.quantity
+        statements = twins.statements
+        if (twins.facts or twins.confirmed is not None or len(statements) != 1 or statements[0].value != held) and (
+            stand := balance(twins, held, ZERO, turn.event.at_us)
+        ).standing is not Standing.SETTLED:
             unequal.append(stand)
-            findings += _quantity_findings(turn, key, stand, held)
-    return findings, unequal
+            kept.put(key, None, _quantity_findings(turn, key, stand, held))
+            continue
+        stated = twins.statements[0].value
+        known = kept.held.get(key)
+        if (
+            known is None
+            or (parts := known[0]) is None
+            or parts[0] is not held
+            or parts[1] is not stated
+            or (parts[2] is not one_way)
+        ):
+            kept.put(key, (held, stated, one_way), _quantity_findings(turn, key, EQUAL, held))
+    found = kept.all(keys)
+    quantities: Quantities = memory.findings.of("R3", (found,), partial(quantities_of, found))
+    return quantities, unequal
 
 
 def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStatus, DivergenceClass]:
@@ -264,6 +273,21 @@ def _notional(
 ) -> list[Finding]:
     """R4: it speaks if both are flat everywhere, or of those positions whose mark somebody told."""
     state, marks = turn.state, marks_of(turn.state)
+    stated = state.stated.positions
+    theirs = [one.mark_price for one in stated.values()]
+    parts = (state.one_way, *quantities, *otherwise, turn.settings, *stated, *theirs, *marks, *marks.values())
+    found: list[Finding] = memory.findings.of("R4", parts, partial(_valued, turn, quantities, marks, otherwise))
+    return found
+
+
+def _valued(
+    turn: Turn,
+    quantities: list[Finding],
+    marks: Mapping[str, Decimal],
+    otherwise: tuple[ReconcileStatus, DivergenceClass],
+) -> list[Finding]:
+    """Value both quantities at E's mark (where it told none: K's), then see if the marks are too far apart."""
+    state = turn.state
     valued: list[tuple[Finding, Decimal | None, Decimal | None]] = []
     spoke = False
     for finding in quantities:
@@ -279,17 +303,6 @@ def _notional(
             valued.append((finding, mark, own))
     if not spoke:
         return []
-    parts = (*itertools.chain.from_iterable(valued), *otherwise, turn.settings)
-    found: list[Finding] = memory.findings.of("R4", parts, partial(_valued, turn, valued, otherwise))
-    return found
-
-
-def _valued(
-    turn: Turn,
-    valued: list[tuple[Finding, Decimal | None, Decimal | None]],
-    otherwise: tuple[ReconcileStatus, DivergenceClass],
-) -> list[Finding]:
-    """Value both quantities at E's mark (where it told none: K's), then see if the marks are too far apart."""
     k_total = e_total = own_total = ZERO
     stale = False
     for finding, mark, own in valued:
