@@ -61,6 +61,14 @@ def rfc3339(at_us: int) -> str:
     return f"{(EPOCH + timedelta(microseconds=at_us)).isoformat(timespec='microseconds')[:-6]}Z"
 
 
+def micros_of(text: str) -> int:
+    """Read back, exactly, what `rfc3339` wrote; raises `ValueError` for what is no moment with a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a moment with a zone is due")
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 def rfc3339_ms(at_ms: int) -> str:
     """Write milliseconds since the epoch as RFC 3339 in UTC with microseconds."""
     return rfc3339(at_ms * 1_000)

@@ -85,6 +85,12 @@ class Reader:
         """Give the events of these numbers, both included; `to_n` of `None` is the end."""
         return queries.events(self._ask, from_n, to_n)
 
+    def events_of(self, kinds: Sequence[str], from_n: int = 1, to_n: int | None = None) -> Iterator[Event]:
+        """Give the events of some rare kinds among these numbers; `to_n` of `None` is the end."""
+        end = self.last_n if to_n is None else to_n
+        for start in range(from_n, end + 1, queries.SCANNED_MAX):
+            yield from queries.events_of(self._ask, kinds, start, min(end, start + queries.SCANNED_MAX - 1))
+
     def n_at(self, at_us: int) -> int:
         """Give the number of the last event heard at or before this moment, 0 where there is none."""
         return queries.n_at(self._ask, at_us)
