@@ -43,6 +43,8 @@ VERBS: Final = {
     "replay": ("replaying:replay", "Fold a journal again and compare what it leads to."),
     "verify": ("replaying:verify", "Check a journal: its file, its numbers, its digests, its checkpoints."),
     "backup": ("backup:backup", "Copy a journal while the daemon runs."),
+    "report": ("report:report", "Write an account's period as one page for people."),
+    "export": ("export:export", "Write an account's period for accountants: beancount, csv or parquet."),
     "audit": ("changing:audit", "Ask the exchange now."),
     "adopt": ("changing:adopt", "Accept what the exchange states as the new baseline."),
 }

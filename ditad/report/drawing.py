@@ -24,6 +24,8 @@ MOMENTS_ABOUT: Final = 6
 BARS_MAX: Final = 92
 """A quarter of a year day by day; beyond it bars are weeks, then months, then years."""
 
+BAR_WIDE_MAX: Final = 90
+
 SEEN_LEAST: Final = 0.12
 """However short a time it was, this share of a column shows that there was doubt, and it is said that it does."""
 
@@ -272,7 +274,7 @@ def columns(labels: Sequence[str], values: Sequence[Decimal], titles: Iterable[s
         return Plot(marks=())
     scale = _Scale(min(*values, ZERO), max(*values, ZERO))
     width = WIDE / len(values)
-    gap = width * 0.12 if len(values) > 1 else width * 0.3
+    gap = max(width * 0.12, (width - BAR_WIDE_MAX) / 2)
     zero = scale.place(ZERO)
     marks = []
     for place, (value, title) in enumerate(zip(values, titles, strict=True)):

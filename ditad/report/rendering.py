@@ -20,7 +20,7 @@ from ditad.bookkeeping import ClosedTrade, Sums
 from ditad.money import ZERO, exact_sum, plain, ratio, sub
 from ditad.records import micros_of, rfc3339
 from ditad.report import drawing
-from ditad.report.curves import COLUMNS, STATUSES, UNWATCHED, Point
+from ditad.report.curves import COLUMNS, STATUSES, UNWATCHED, Lane, Point
 from ditad.report.drawing import Bar, grouped
 from ditad.report.gathering import Gathered, equity_of
 
@@ -246,10 +246,15 @@ def _agreement(found: Gathered) -> dict[str, Any]:
         "divergence_plot": drawing.lane(found.divergence_lane),
         "gap_plot": drawing.lane(found.gap_lane),
         "shares": told,
+        "lane_words": [*_lane_words(found.divergence_lane, "divergence"), *_lane_words(found.gap_lane, "gap")],
         "strip_words": "Verdict over time: " + ", ".join(f"{name} {_percent(share)}" for name, share in told),
         "divergence_words": f"{found.divergences.count:,} divergences, {found.open_divergences:,} of them open",
         "gap_words": f"{found.gaps.count:,} gaps, {found.open_gaps:,} of them open",
     }
+
+
+def _lane_words(lane: Lane, name: str) -> list[tuple[str, str]]:
+    return [(rank, f"{rank} {name}") for rank in lane.ranks if rank in lane.parts.values()]
 
 
 # ---- words of figures and moments ----------------------------------------------------------------------------------------
