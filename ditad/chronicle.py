@@ -76,7 +76,7 @@ class Chronicle:
 
     def snapshots(self, since_us: int, until_us: int, progress: Progress) -> Iterator[Mapping[str, Any]]:
         """Give the records of the snapshots from the last one before `since_us` on, up to `until_us`, oldest first."""
-        found = self.reader.shelf_at(since_us)
+        found = self.reader.shelf_at(since_us - 1)
         due = first = found[0].first_seq if found is not None else 1
         until, count = rfc3339(until_us), 0
         while due <= self.last_seq:

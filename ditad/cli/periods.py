@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,3 +80,18 @@ def whole_file(out: Path) -> Iterator[Path]:
         raise JournalError(f"{out} cannot be written ({exc.strerror}): make room, or name another place") from exc
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside `out` to write to, and put it there once the block ends well; for its owner only."""
+    partial = out.with_name(out.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        yield partial
+        partial.rename(out)
+    except OSError as exc:
+        raise JournalError(f"{out} cannot be written ({exc.strerror}): make room, or name another place") from exc
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
