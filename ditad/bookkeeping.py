@@ -168,6 +168,16 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The end of a day, or of the period where that is earlier: the snapshots around it, the nearest first."""
+
+    day: str
+    at_us: int
+    before: tuple[Mapping[str, Any], ...]
+    behind: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedTrade:
     """A position from flat to flat, as its current account event tells it; `None` is not told."""
 

@@ -71,6 +71,11 @@ PURE = {
     "journal.schema",
     "api.routes",
     "api.schema",
+    "bookkeeping",
+    "report.curves",
+    "report.drawing",
+    "export.tables",
+    "export.beancount",
 }
 """Modules that decide: no clock, randomness, socket, file, task or logger."""
 

@@ -18,8 +18,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
 
-from ditad.bookkeeping import Movement, Opening
-from ditad.export.books import End
+from ditad.bookkeeping import End, Movement, Opening
 from ditad.money import ZERO, add, plain, sub
 from ditad.records import micros_of, rfc3339
 

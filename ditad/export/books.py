@@ -8,13 +8,13 @@ is what all facts before it make, from the first baseline on; days and one page 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from ditad.bookkeeping import ClosedTrade, Ledger, Movement, Opening, Sums, closed_trade, movement_of
+from ditad.bookkeeping import ClosedTrade, End, Ledger, Movement, Opening, Sums, closed_trade, movement_of
 from ditad.chronicle import Chronicle
 from ditad.money import ZERO, add
 from ditad.records import RecordType, micros_of, rfc3339
@@ -29,16 +29,6 @@ AROUND: Final = 16
 
 Step = Callable[[str, int, int], None]
 Item = Movement | Opening | ClosedTrade
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """The end of a day, or of the period where that is earlier: the snapshots around it, the nearest first."""
-
-    day: str
-    at_us: int
-    before: tuple[Mapping[str, Any], ...]
-    behind: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(slots=True, kw_only=True)

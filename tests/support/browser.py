@@ -60,12 +60,12 @@ class Seen:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    async def picture(self, path: Path) -> None:
-        """Write a picture of the whole page."""
+    async def picture(self) -> bytes:
+        """Give a picture of the whole page, a PNG."""
         told = await self._browser.ask(
             self._session, "Page.captureScreenshot", format="png", captureBeyondViewport=True
         )
-        path.write_bytes(base64.b64decode(told["data"]))
+        return base64.b64decode(told["data"])
 
     async def printed(self) -> bytes:
         """Give the page as it is printed, a PDF."""
