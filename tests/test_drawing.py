@@ -200,16 +200,18 @@ def test_a_moment_of_doubt_is_seen() -> None:
 @pytest.mark.parametrize(
     ("days", "unit", "count", "label"),
     [
-        (("2026-01-01", "2026-01-03"), "day", 3, "2026-01-01"),
-        (("2026-01-01", "2026-06-03"), "week", 23, "2025-12-29"),
-        (("2020-01-31", "2026-06-03"), "month", 78, "2020-01"),
-        (("2010-12-31", "2026-06-03"), "year", 17, "2010"),
+        (("2026-01-01", "2026-01-03"), "day", 3, ("2026-01-01", "1 Jan")),
+        (("2026-01-01", "2026-06-03"), "week", 23, ("2025-12-29", "29 Dec")),
+        (("2020-01-31", "2026-06-03"), "month", 78, ("2020-01", "Jan 2020")),
+        (("2010-12-31", "2026-06-03"), "year", 17, ("2010", "2010")),
     ],
 )
-def test_bars_are_as_long_as_there_is_room_for(days: tuple[str, ...], unit: str, count: int, label: str) -> None:
+def test_bars_are_as_long_as_there_is_room_for(
+    days: tuple[str, ...], unit: str, count: int, label: tuple[str, str]
+) -> None:
     """Days, weeks, months or years, none left out; what the days came to is in them."""
     found, bars = drawing.by_time({day: Sums(profit=D(1), fills=1) for day in days})
-    assert (unit, count, label) == (found, len(bars), bars[0].label)
+    assert (unit, count, label) == (found, len(bars), (bars[0].label, bars[0].short))
     assert (D(2), 2) == (sum(bar.sums.profit for bar in bars), sum(bar.sums.fills for bar in bars))
     assert [bar.until for bar in bars[:-1]] == [bar.since for bar in bars[1:]]
 

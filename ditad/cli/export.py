@@ -6,6 +6,7 @@ what stands in it. What holds: nothing is overwritten; nothing of the journal is
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,6 @@ import click
 from ditad.cli.journals import Journals, on_journals
 from ditad.cli.periods import Period, in_period, need, refuse_existing, whole_file, whole_folder
 from ditad.cli.progress import progress
-from ditad.journal import Reader
 
 PHASES = ("journal", "records", "days")
 FORMATS: Final = ("beancount", "csv", "parquet")
@@ -41,12 +41,14 @@ def export(journals: Journals, period: Period, form: str, out: Path) -> int:
     if form == "parquet":
         need("pyarrow", "export")
     refuse_existing(out)
-    with Reader.open(journals.folder, account) as reader, progress(account, *PHASES) as step:
-        # Loaded behind the bar's first drawing: the fold takes a moment to load.
+    with progress(account, *PHASES) as step, ExitStack() as stack:
+        # Loaded behind the bar's first drawing: the journal and the fold take a moment to load.
         from ditad.chronicle import chronicle_of  # noqa: PLC0415
         from ditad.export import writing  # noqa: PLC0415
         from ditad.export.books import Books, books_of  # noqa: PLC0415
+        from ditad.journal import Reader  # noqa: PLC0415
 
+        reader = stack.enter_context(Reader.open(journals.folder, account))
         chronicle = chronicle_of(reader, account, lambda done, total: step("journal", done, total))
 
         def books() -> Books:

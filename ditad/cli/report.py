@@ -7,6 +7,7 @@ What holds: nothing is overwritten; nothing of the journal is changed; memory do
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -14,7 +15,6 @@ import click
 from ditad.cli.journals import Journals, on_journals
 from ditad.cli.periods import Period, in_period, need, refuse_existing, whole_file
 from ditad.cli.progress import progress
-from ditad.journal import Reader
 
 PHASES = ("journal", "snapshots", "records")
 
@@ -30,12 +30,14 @@ def report(journals: Journals, period: Period, out: Path) -> int:
     account = journals.only
     need("jinja2", "report")
     refuse_existing(out)
-    with Reader.open(journals.folder, account) as reader, progress(account, *PHASES) as step:
-        # Loaded behind the bar's first drawing: the fold and the template engine take a moment.
+    with progress(account, *PHASES) as step, ExitStack() as stack:
+        # Loaded behind the bar's first drawing: the journal, the fold and the template engine take a moment.
         from ditad.chronicle import chronicle_of  # noqa: PLC0415
+        from ditad.journal import Reader  # noqa: PLC0415
         from ditad.report.gathering import gather  # noqa: PLC0415
         from ditad.report.rendering import page_of  # noqa: PLC0415
 
+        reader = stack.enter_context(Reader.open(journals.folder, account))
         chronicle = chronicle_of(reader, account, lambda done, total: step("journal", done, total))
         found = gather(chronicle, period.since_us, period.until_us, step)
         page = page_of(found, last_n=chronicle.last_n, made_us=time.time_ns() // 1_000)

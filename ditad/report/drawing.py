@@ -59,9 +59,10 @@ class Plot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """What some days came to; `label` names them."""
+    """What some days came to; `label` names them, and `short` where there is little room."""
 
     label: str
+    short: str
     since: str
     until: str
     sums: Sums
@@ -253,7 +254,8 @@ def by_time(by_day: Mapping[str, Sums]) -> tuple[str, list[Bar]]:
     while begin <= last:
         end = _begin(begin + timedelta(days={"day": 1, "week": 7, "month": 31, "year": 366}[unit]), unit)
         label = begin.isoformat()[: {"day": 10, "week": 10, "month": 7, "year": 4}[unit]]
-        bars[begin] = Bar(label=label, since=begin.isoformat(), until=end.isoformat(), sums=Sums())
+        short = begin.strftime({"month": "%b %Y", "year": "%Y"}.get(unit, "%-d %b"))
+        bars[begin] = Bar(label=label, short=short, since=begin.isoformat(), until=end.isoformat(), sums=Sums())
         begin = end
     for day, sums in by_day.items():
         bars[_begin(date.fromisoformat(day), unit)].sums.join(sums)

@@ -213,7 +213,7 @@ def _bars(found: Gathered) -> dict[str, Any]:
 
     def plot(values: list[Decimal], kind: str) -> drawing.Plot:
         titles = [f"{label}: {grouped(value)} {found.asset}" for label, value in zip(labels, values, strict=True)]
-        return drawing.columns(labels, values, titles, kind=kind)
+        return drawing.columns([bar.short for bar in bars], values, titles, kind=kind)
 
     net, fees, funding = ([getattr(bar.sums, name) for bar in bars] for name in ("net", "fees", "funding"))
     return {
