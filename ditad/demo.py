@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ import structlog
 from ditad.api.client import ApiClient
 from ditad.config import load
 from ditad.daemon import Daemon
+from ditad.errors import UsageError
 from ditad.events import Question
 from ditad.exchange import AccountSpec, Action, BooksTruth, SimulatedExchange, trade
 from ditad.hub import Hub
@@ -86,20 +88,38 @@ def differences(truth: BooksTruth, snapshot: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def run_demo(duration_s: float, as_json: bool) -> int:
-    """Run the demo in a temporary folder; gives the exit code."""
-    with tempfile.TemporaryDirectory(prefix="ditad-") as folder:
-        place = Path(folder)
-        with (place / "log").open("wb") as log:
-            stream = configure(form="json", fd=log.fileno())
-            try:
-                summary = asyncio.run(_demo(place, duration_s, quiet=as_json))
-            finally:
-                stream.close()
+@contextmanager
+def _place(keep: Path | None) -> Iterator[Path]:
+    """Give a folder that is gone afterwards, or a new one that is kept; raises `UsageError` where it cannot be made."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="ditad-") as folder:
+            yield Path(folder)
+        return
+    try:
+        keep.mkdir(mode=0o700)
+    except OSError as exc:
+        raise UsageError(
+            f"--keep: {keep} cannot be made ({exc.strerror}): name a folder that is not there yet"
+        ) from exc
+    yield keep.absolute()
+
+
+def run_demo(duration_s: float, as_json: bool, keep: Path | None = None) -> int:
+    """Run the demo in a temporary folder, or in one that is kept with its journals; gives the exit code."""
+    with _place(keep) as place, (place / "log").open("wb") as log:
+        stream = configure(form="json", fd=log.fileno())
+        try:
+            summary = asyncio.run(_demo(place, duration_s, quiet=as_json))
+        finally:
+            stream.close()
     if as_json:
         click.echo(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     else:
         _show_summary(summary)
+        if keep is not None:
+            click.echo(
+                f"kept in {keep}: ditad report --config {keep}/ditad.toml --account {ACCOUNTS[0]} --out demo.html"
+            )
     return exit_code(summary)
 
 

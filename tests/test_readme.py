@@ -55,6 +55,11 @@ LOOK = re.compile(r"ditad (at \S+|diff \S+ \S+|why \S+)( --json)?")
 ON_JOURNAL = re.compile(
     r"ditad (replay|verify|backup) --config /etc/ditad/ditad\.toml( --out /var/backups/main\.journal)?"
 )
+PAPERS = re.compile(
+    r"ditad (report|export) --config /etc/ditad/ditad\.toml( --format (beancount|csv|parquet))?( --since 2026-01-01)? --out [a-z.-]+"
+)
+KEPT = "ditad demo --duration 5 --keep /tmp/demo && ditad report --config /tmp/demo/ditad.toml --account hedge --out demo.html"
+PAPERS_MEASURED = ".venv/bin/python tests/benchmarks/report_export.py"
 RESTORE = re.compile(r"sudo (rm -f|cp)( /var/(lib/ditad|backups)/main\.journal(-wal|-shm)?){2}")
 ACT = re.compile(r'ditad (audit|adopt --why "[^"]+" --yes)')
 TRAVEL = ".venv/bin/python tests/benchmarks/time_travel.py"
@@ -62,9 +67,9 @@ PROOF = re.compile(
     r"\.venv/bin/python -m tests\.(simulation --seeds|fuzz --inputs|kills --kills|hostile --requests) (\d+)"
 )
 SYSTEMD = ".venv/bin/python -m tests.systemd"
-FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, LOOK, ON_JOURNAL, RESTORE, ACT, CURL, BOT)
+FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, LOOK, ON_JOURNAL, PAPERS, RESTORE, ACT, CURL, BOT)
 KNOWN = (
-    *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, SYSTEMD, *recipe.commands(README))),
+    *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, PAPERS_MEASURED, KEPT, SYSTEMD, *recipe.commands(README))),
     *(form.pattern for form in FORMS),
 )
 """Every form of command that a test below runs; a line of no such form needs a test first."""
@@ -245,6 +250,32 @@ async def test_a_journal_is_checked_copied_and_restored(folder: Path) -> None:
             await agreed(folder / "s", exchange.books_since(since))
 
 
+async def test_an_account_is_reported_and_exported(folder: Path) -> None:
+    """While the daemon runs each file is written that the command names, and bean-check accepts the ledger."""
+    pytest.importorskip("jinja2", reason="the extra [report] is missing")
+    pytest.importorskip("pyarrow", reason="the extra [export] is missing")
+    async with lived(folder):
+        for line in shown(PAPERS):
+            told = re.sub(r"^ditad\b", DITAD, line).replace("/etc/ditad/ditad.toml", str(folder / "ditad.toml"))
+            code, out, err = await shell(told, cwd=folder, environ={"PYTHONPATH": str(ROOT)})
+            assert (line, 0, "") == (line, code, err)
+            assert out.startswith(f"{line.rpartition(' ')[2]}: ")
+        checker = Path(sys.executable).parent / "bean-check"
+        assert (0, "", "") == await shell(f"{shlex.quote(str(checker))} main.beancount", cwd=folder)
+
+
+async def test_a_demo_is_kept_and_reported(folder: Path) -> None:
+    """Its settings and journals stay in the folder that is named, and the report is made of them."""
+    pytest.importorskip("jinja2", reason="the extra [report] is missing")
+    told = re.sub(r"\bditad (?=demo|report)", f"{DITAD} ", KEPT).replace("/tmp/demo", str(folder / "demo"))  # noqa: S108 - as shown
+    code, out, err = await shell(told, cwd=folder, environ={"PYTHONPATH": str(ROOT)}, wait_s=BENCHMARK_S_MAX)
+    assert 0 == code, (out[-2000:], err[-2000:])
+    assert "of hedge" in out
+    assert (folder / "demo.html").exists()
+    code, _, err = await shell(told, cwd=folder, environ={"PYTHONPATH": str(ROOT)})
+    assert (64, True) == (code, "--keep: " in err)
+
+
 async def test_the_bots_own_books_by_curl(folder: Path) -> None:
     """What is shown is taken, and a repeat changes nothing."""
     async with lived(folder) as (socket, _):
@@ -319,6 +350,20 @@ async def test_the_benchmark_of_time_travel(folder: Path) -> None:
     result = orjson.loads(out)
     assert 1000 == result["events"]
     assert {"at a number", "baseline: folded, a number"} <= set(result["figures"])
+
+
+async def test_the_benchmark_of_reports(folder: Path) -> None:
+    """It runs from any folder, with a short life, and prints the figures of each verb."""
+    pytest.importorskip("jinja2", reason="the extra [report] is missing")
+    pytest.importorskip("pyarrow", reason="the extra [export] is missing")
+    line = PAPERS_MEASURED.replace(".venv/bin/python", shlex.quote(sys.executable)).replace(
+        "tests/", f"{ROOT}/tests/", 1
+    )
+    code, out, err = await shell(f"{line} --events 1000 --json", cwd=folder, wait_s=BENCHMARK_S_MAX)
+    assert (0, "") == (code, err)
+    result = orjson.loads(out)
+    assert (1000, 0) == (result["events"], result["bean_check"]["code"])
+    assert {"report", "export beancount", "export csv", "export parquet"} == set(result["figures"])
 
 
 async def test_the_benchmark(folder: Path) -> None:

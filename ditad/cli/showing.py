@@ -5,6 +5,8 @@ Enters: for how long, and who reads. Leaves: the demo's exit code, 0 only if all
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ditad.demo import run_demo
@@ -22,7 +24,13 @@ DURATION_S_MAX = 86_400.0
     metavar="S",
     help="Seconds of trading.",
 )
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Keep the settings and journals in this new folder, for `report` and the like.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def demo(duration: float, as_json: bool) -> int:
+def demo(duration: float, keep: Path | None, as_json: bool) -> int:
     """Run a simulated exchange and the daemon against it, over real HTTP and websockets on loopback."""
-    return run_demo(duration, as_json)
+    return run_demo(duration, as_json, keep)
