@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ditad import chronicle
 from ditad.chronicle import Chronicle, chronicle_of
 from ditad.errors import JournalError
 from ditad.history import folded_again
@@ -46,9 +47,13 @@ def published(reader: Reader) -> list[Mapping[str, Any]]:
     return [orjson.loads(record.line) for record in folded if record.type is RecordType.SNAPSHOT]
 
 
+@pytest.mark.parametrize("rows", [3, 1_000])
 @pytest.mark.parametrize("sealed", [True, False])
-async def test_facts_are_told_once_in_their_current_form(tmp_path: Path, sealed: bool) -> None:
-    """What the stream's readers would hold in the end is told, also where the last commit's records are not stored."""
+async def test_facts_are_told_once_in_their_current_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool, rows: int
+) -> None:
+    """What readers of the stream hold in the end is told, page by page, also where the last records are not stored."""
+    monkeypatch.setattr(chronicle, "PAGE_ROWS", rows)
     story = some_days()
     await story.kept(tmp_path, sealed=sealed)
     current: dict[int, Mapping[str, Any]] = {}
@@ -83,9 +88,9 @@ async def test_an_ending_that_is_not_stored_takes_the_place_of_what_is(tmp_path:
     del story.events[last + 1 :]
     await journaled(tmp_path, story.events, batch=1, checkpoint_events=16, sealed=False)
     with Reader.open(tmp_path, NAME) as reader:
-        chronicle = opened(reader)
-        told = [one.body for one in chronicle.told(RecordType.DIVERGENCE)]
-    assert chronicle.fresh
+        told_by = opened(reader)
+        told = [one.body for one in told_by.told(RecordType.DIVERGENCE)]
+    assert told_by.fresh
     assert ["healed"] == [body["state"] for body in told]
 
 
@@ -120,9 +125,9 @@ async def test_a_period_begins_with_the_snapshot_before_it(tmp_path: Path) -> No
     """What held when the period began was published before; what comes at its end is left out."""
     await lived(tmp_path)
     with Reader.open(tmp_path, NAME) as reader:
-        chronicle, every = opened(reader), published(reader)
+        told_by, every = opened(reader), published(reader)
         since, until = every[120]["ts"], every[200]["ts"]
-        found = list(chronicle.snapshots(micros_of(since), micros_of(until), silent))
+        found = list(told_by.snapshots(micros_of(since), micros_of(until), silent))
     seqs = [record["seq"] for record in found]
     due = [record["seq"] for record in every if since <= record["ts"] < until]
     before = [record["seq"] for record in every if record["ts"] < since]
@@ -134,9 +139,9 @@ async def test_the_snapshots_around_a_moment(tmp_path: Path) -> None:
     """The nearest come first on either side; the moment itself is behind."""
     await lived(tmp_path)
     with Reader.open(tmp_path, NAME) as reader:
-        chronicle, every = opened(reader), published(reader)
+        told_by, every = opened(reader), published(reader)
         moment = every[150]["ts"]
-        before, behind = chronicle.snapshots_around(micros_of(moment), 3)
+        before, behind = told_by.snapshots_around(micros_of(moment), 3)
     assert [record["seq"] for record in every if record["ts"] < moment][-1] == before[0]["seq"]
     assert [record["seq"] for record in every if record["ts"] >= moment][:3] == [record["seq"] for record in behind]
     assert sorted((one["seq"] for one in before), reverse=True) == [one["seq"] for one in before]
@@ -147,8 +152,8 @@ async def test_what_is_written_meanwhile_is_not_told(tmp_path: Path) -> None:
     events = list(islice(Life(trade_every_s=2).events(), EVENTS))
     await journaled(tmp_path, events[:200], checkpoint_events=50)
     with Reader.open(tmp_path, NAME) as reader:
-        chronicle = opened(reader)
-        before = [one.seq for one in chronicle.told(*FACTS)], list(chronicle.snapshots(0, FOREVER_US, silent))
+        told_by = opened(reader)
+        before = [one.seq for one in told_by.told(*FACTS)], list(told_by.snapshots(0, FOREVER_US, silent))
         (tmp_path / "other").mkdir()
         await journaled(tmp_path / "other", events, checkpoint_events=50)
         source = sqlite3.connect(journal_path(tmp_path / "other", NAME))
@@ -157,7 +162,7 @@ async def test_what_is_written_meanwhile_is_not_told(tmp_path: Path) -> None:
         source.close()
         target.close()
         assert EVENTS == reader.last_n
-        after = [one.seq for one in chronicle.told(*FACTS)], list(chronicle.snapshots(0, FOREVER_US, silent))
+        after = [one.seq for one in told_by.told(*FACTS)], list(told_by.snapshots(0, FOREVER_US, silent))
     assert before == after
 
 
@@ -170,11 +175,11 @@ async def test_baselines_and_where_their_ledgers_begin(tmp_path: Path) -> None:
     story.trade("BTC-USDT", "0.5", "28000", "28100")
     await story.kept(tmp_path)
     with Reader.open(tmp_path, NAME) as reader:
-        chronicle = opened(reader)
-        told = list(chronicle.told(RecordType.FILL))
-    assert [None, 1000] == [one.baseline.adopted_by for one in chronicle.began]
-    assert 0 == chronicle.began[0].after_seq
-    assert facts == sum(one.seq <= chronicle.began[1].after_seq for one in told)
+        told_by = opened(reader)
+        told = list(told_by.told(RecordType.FILL))
+    assert [None, 1000] == [one.baseline.adopted_by for one in told_by.began]
+    assert 0 == told_by.began[0].after_seq
+    assert facts == sum(one.seq <= told_by.began[1].after_seq for one in told)
     assert len(told) > facts
 
 

@@ -93,6 +93,14 @@ def test_the_parts_of_a_timeline_make_up_the_whole(until: int, moments: list[int
     assert sum(timeline.total.values()) == max(0, until - min(moments, default=until))
 
 
+def test_a_span_shorter_than_its_parts() -> None:
+    """Parts without a moment of their own hold nothing."""
+    timeline = Timeline(0, 10, 100)
+    timeline.take(0, "OK")
+    timeline.end()
+    assert (10, 10) == (timeline.total["OK"], sum(bool(part) for part in timeline.parts))
+
+
 def test_nothing_watched_has_no_share() -> None:
     """Of no time there is no share."""
     assert D(0) == Timeline(0, 10, 10).share("OK")

@@ -110,6 +110,39 @@ async def test_a_period_opens_with_what_was_before(folder: Path, since_us: int) 
     assert "2023-03-28" not in text.partition("; ")[2].partition("\n\n")[2]
 
 
+async def test_other_assets_open_with_their_own(tmp_path: Path) -> None:
+    """What moved them before the period is their opening, apart from the wallet's, and in none of the days' sums."""
+    story = Booked()
+    for _ in range(2):
+        story.order(symbol="BTC-USDC", z="1", ap="28000", fee="14", rp="0", last=("1", "28000"))
+        story.round()
+        story.pass_s(86_400)
+    story.round()
+    await story.kept(tmp_path)
+    path, _ = ledger(tmp_path, DAY_2)
+    text = path.read_text()
+    assert "Assets:BingX:Main  -14 USDC\n  Equity:BingX:Main:Opening  14 USDC" in text
+    assert "Assets:BingX:Main  10000 USDT\n  Equity:BingX:Main:Opening  -10000 USDT" in text
+    assert 2 == text.count("Assets:BingX:Main  -14 USDC")
+    assert CHECKER is None or checked(path) == (0, "")
+
+
+@needs_beancount
+async def test_an_adoption_before_a_period_is_in_its_opening(tmp_path: Path) -> None:
+    """Nothing of it is told again within the period."""
+    story = some_days()
+    story.adopted("10000", "seen")
+    story.round()
+    story.pass_s(86_400)
+    story.trade("BTC-USDT", "0.5", "28000", "28100")
+    story.round()
+    await story.kept(tmp_path)
+    path, _ = ledger(tmp_path, micros_of("2023-04-01T00:00:00Z"))
+    assert (0, "") == checked(path)
+    assert "Accepted" not in path.read_text()
+    assert "Assets:BingX:Main  10000 USDT" in path.read_text()
+
+
 @needs_beancount
 async def test_a_period_ends_before_its_end(folder: Path) -> None:
     """What happened at or behind the end is left out, and the last balance is that of the end."""
@@ -182,7 +215,8 @@ EPSILON = D("0.0001")
     [
         ([snapshot("100", LONG_BEFORE)], [], "100", "0", ""),
         ([snapshot("100.00005", LONG_BEFORE)], [], "100.00005", "0.0001", ""),
-        ([snapshot("100.01", LONG_BEFORE, "0.02")], [], "100.01", "0.0201", ""),
+        ([snapshot("100.01", LONG_BEFORE, "0.02")], [], "100.01", "0.02", ""),
+        ([snapshot("100.02005", LONG_BEFORE, "0.02")], [], "100.02005", "0.0201", ""),
         ([snapshot("90", NEAR_BEFORE)], [snapshot("100", NEAR_BEHIND)], "100", "0", ""),
         ([snapshot("90", NEAR_BEFORE), snapshot("100", NEAR_BEFORE)], [], "100", "0", ""),
         ([snapshot("90", NEAR_BEFORE)], [snapshot("95", NEAR_BEHIND)], None, "0", "no statement fits between"),

@@ -22,7 +22,7 @@ from tests.support.browser import MISSING, PROGRAM, browsing
 from tests.support.journaled import NAME, journaled
 
 pytest.importorskip("jinja2", reason="jinja2 is missing: the extra [report] brings it")
-from ditad.report.rendering import page_of
+from ditad.report import rendering
 
 D = Decimal
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
@@ -39,7 +39,7 @@ def gathered(folder: Path, since_us: int | None = None, until_us: int | None = N
 
 def rendered(found: Gathered) -> str:
     """Write its page."""
-    return page_of(found, last_n=7, made_us=MADE_US)
+    return rendering.page_of(found, last_n=7, made_us=MADE_US)
 
 
 @pytest.fixture
@@ -136,6 +136,13 @@ async def test_other_assets_are_told_beside_the_wallet(tmp_path: Path) -> None:
     found = gathered(tmp_path)
     assert (D(0), D(14)) == (found.sums.fees, found.other_assets["USDC"].fees)
     assert "In USDC, beside this wallet" in rendered(found)
+
+
+async def test_many_symbols_are_shown_in_one_row(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with the largest results have their own, and the others are summed."""
+    monkeypatch.setattr(rendering, "SYMBOLS_SHOWN", 2)
+    page = rendered(gathered(days))
+    assert '<th scope="row">2 others</th><td class="n"><data value="4.945" class="up">' in page
 
 
 async def test_symbols_and_days_have_a_bound(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
