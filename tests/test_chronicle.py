@@ -14,6 +14,7 @@ import pytest
 from ditad import chronicle
 from ditad.chronicle import Chronicle, chronicle_of
 from ditad.errors import JournalError
+from ditad.events import IncomeReport
 from ditad.history import folded_again
 from ditad.journal import Journal, Reader, journal_path
 from ditad.records import RecordType, micros_of, rfc3339
@@ -92,6 +93,16 @@ async def test_an_ending_that_is_not_stored_takes_the_place_of_what_is(tmp_path:
         told = [one.body for one in told_by.told(RecordType.DIVERGENCE)]
     assert told_by.fresh
     assert ["healed"] == [body["state"] for body in told]
+
+
+async def test_a_fact_that_is_not_stored_takes_the_place_of_one_by_another_name(tmp_path: Path) -> None:
+    """A deposit that a push told and that the last, unstored commit knows by its row is told once, by the row."""
+    story = some_days()
+    heard = next(n for n, event in enumerate(story.events) if isinstance(event.body, IncomeReport) and event.body.rows)
+    await journaled(tmp_path, story.events[: heard + 1], batch=1, checkpoint_events=16, sealed=False)
+    with Reader.open(tmp_path, NAME) as reader:
+        told = [one.body for one in opened(reader).told(RecordType.INCOME)]
+    assert [("250.25", "1")] == [(body["amount"], body["tran_id"]) for body in told]
 
 
 def _closing(story: Booked) -> object:
