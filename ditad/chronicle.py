@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from ditad.bookkeeping import Began
-from ditad.errors import JournalError
+from ditad.errors import JournalError, UsageError
 from ditad.events import BaselineTaken, SettingsInForce
 from ditad.journal import Checkpoint, Reader
 from ditad.projection import Projection
@@ -58,6 +58,21 @@ class Chronicle:
     keys: frozenset[tuple[RecordType, str]]
     began: tuple[Began, ...]
     settings: SettingsInForce
+
+    def span(self, since_us: int | None, until_us: int | None) -> tuple[int, int]:
+        """Bring a period into what the journal holds: from where the first ledger begins to behind the last event.
+
+        `None` is that end. Raises `UsageError` where none of the period is in it.
+        """
+        begun_us = self.began[0].baseline.taken_ms * 1_000
+        since = begun_us if since_us is None else max(since_us, begun_us)
+        until = self.last_us + 1 if until_us is None else min(until_us, self.last_us + 1)
+        if since >= until:
+            ends = f"{rfc3339(begun_us)} to {rfc3339(self.last_us)}"
+            raise UsageError(
+                f"--since, --until: the ledger of {self.account} goes from {ends}, and none of it is in this period"
+            )
+        return since, until
 
     def told(self, *kinds: RecordType) -> Iterator[Told]:
         """Give the current records of some types, by their number."""

@@ -124,9 +124,6 @@ class Books:
 
 def books_of(chronicle: Chronicle, since_us: int | None, until_us: int | None, step: Step) -> Books:
     """Open the books of `[since_us, until_us)`; `None` is where the first ledger begins, and the end of the journal."""
-    begun_us = chronicle.began[0].baseline.taken_ms * 1_000
-    since = begun_us if since_us is None else max(since_us, begun_us)
-    until = chronicle.last_us + 1 if until_us is None else min(until_us, chronicle.last_us + 1)
-    return Books(
-        chronicle=chronicle, since_us=since, until_us=max(until, since + 1), whole=since == begun_us, step=step
-    )
+    since, until = chronicle.span(since_us, until_us)
+    whole = since == chronicle.began[0].baseline.taken_ms * 1_000
+    return Books(chronicle=chronicle, since_us=since, until_us=until, whole=whole, step=step)

@@ -145,10 +145,8 @@ class Gathered:
 
 def gather(chronicle: Chronicle, since_us: int | None, until_us: int | None, step: Step) -> Gathered:
     """Gather a report of `[since_us, until_us)`; `None` is where the first ledger begins, and the end of the journal."""
+    since, until = chronicle.span(since_us, until_us)
     begun_us = chronicle.began[0].baseline.taken_ms * 1_000
-    since = begun_us if since_us is None else max(since_us, begun_us)
-    until = chronicle.last_us + 1 if until_us is None else min(until_us, chronicle.last_us + 1)
-    until = max(until, since + 1)
     held_us = HELD_INTERVALS * chronicle.settings.audit_interval_us
     found = Gathered(
         account=chronicle.account,

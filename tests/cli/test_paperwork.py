@@ -95,6 +95,9 @@ async def test_a_period(settings: Path, tmp_path: Path, verb: tuple[str, ...]) -
     assert (64, True) == (code, "--until: it must lie behind --since" in err)
     code, _, err = run(*words, "--since", "yesterday")
     assert (64, True) == (code, "--since: 'yesterday' is no moment" in err)
+    for outside in (("--since", "2030-01-01"), ("--until", "2023-03-28T10:00:00Z")):
+        code, _, err = run(*words, *outside)
+        assert (64, True) == (code, "the ledger of main goes from 2023-03-28T10:40:00.003000Z to" in err), outside
     code, said, _ = run(*words, "--since", "2023-03-29", "--until", "2023-03-30T00:00:00Z")
     assert 0 == code
     assert any(word in said for word in ("2 fills, 1 incomes", "3 transactions", "2 fills"))
