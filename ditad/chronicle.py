@@ -16,7 +16,7 @@ import orjson
 
 from ditad.bookkeeping import Began
 from ditad.errors import JournalError, UsageError
-from ditad.events import BaselineTaken, SettingsInForce
+from ditad.events import BaselineTaken, Event, SettingsInForce
 from ditad.journal import Checkpoint, Reader
 from ditad.projection import Projection
 from ditad.records import Record, RecordType, rfc3339
@@ -25,6 +25,12 @@ from ditad.state import FOLD_VERSION
 PAGE_ROWS: Final = 1_000
 PROGRESS_LINES: Final = 500
 """Snapshots after which the way is told."""
+
+RARE: Final = ("baseline", "settings")
+"""The kinds of events that say when a ledger began and under which settings; there are a handful of them."""
+
+RARE_EVENTS: Final = 50_000
+"""Events that are looked through for these before the way is told again."""
 
 Progress = Callable[[int, int], None]
 
@@ -192,14 +198,10 @@ def chronicle_of(reader: Reader, account: str, progress: Progress) -> Chronicle:
     )
 
 
-RARE: Final = ("baseline", "settings")
-
-
-def _rare(reader: Reader, last_n: int, progress: Progress) -> Iterator[Any]:
-    step = 20_000
-    for start in range(1, last_n + 1, step):
+def _rare(reader: Reader, last_n: int, progress: Progress) -> Iterator[Event]:
+    for start in range(1, last_n + 1, RARE_EVENTS):
         progress(start, last_n)
-        yield from reader.events_of(RARE, start, min(last_n, start + step - 1))
+        yield from reader.events_of(RARE, start, min(last_n, start + RARE_EVENTS - 1))
 
 
 def _restored(account: str, checkpoint: Checkpoint | None) -> Projection:

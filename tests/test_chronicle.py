@@ -16,7 +16,7 @@ from ditad.chronicle import Chronicle, chronicle_of
 from ditad.errors import JournalError
 from ditad.events import IncomeReport
 from ditad.history import folded_again
-from ditad.journal import Journal, Reader, journal_path
+from ditad.journal import Journal, Reader, journal_path, queries
 from ditad.records import RecordType, micros_of, rfc3339
 from tests.benchmarks.long_life import Life
 from tests.support.booked import Booked, some_days
@@ -175,6 +175,23 @@ async def test_what_is_written_meanwhile_is_not_told(tmp_path: Path) -> None:
         assert EVENTS == reader.last_n
         after = [one.seq for one in told_by.told(*FACTS)], list(told_by.snapshots(0, FOREVER_US, silent))
     assert before == after
+
+
+@pytest.mark.parametrize("scanned", [1, 7, 10_000])
+async def test_rare_events_are_found_wherever_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanned: int
+) -> None:
+    """However many events one question passes over, each of the kind asked for is given once, in order."""
+    monkeypatch.setattr(queries, "SCANNED_MAX", scanned)
+    story = some_days()
+    story.adopted("10000", "seen")
+    await story.kept(tmp_path)
+    kinds = ("baseline", "settings", "stream")
+    with Reader.open(tmp_path, NAME) as reader:
+        every = [event for event in reader.events() if event.source_id.partition(":")[0] in kinds]
+        assert every == list(reader.events_of(kinds))
+        first, last = every[1].n, every[-1].n
+        assert every[1:-1] == list(reader.events_of(kinds, first, last - 1))
 
 
 async def test_baselines_and_where_their_ledgers_begin(tmp_path: Path) -> None:
