@@ -138,6 +138,7 @@ class Pipeline:
         self._turned: Callable[[], None] | None = None
         self._turn_s_max: float | None = None
         self.turns = 0
+        self.status_since_us: int | None = None
 
     # ---- start
 
@@ -147,7 +148,7 @@ class Pipeline:
         unshelved: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
         undecided: dict[str, Decision] = {}
         for event in journaled:
-            folded = self.projection.fold(event)
+            folded = self._folded(event)
             recent.extend(folded.records)
             if event.n <= self._journal.derived_n:
                 unshelved.extend(record for record in folded.records if record.seq > self._journal.shelved_seq)
@@ -309,7 +310,7 @@ class Pipeline:
             if self._is_late() and not isinstance(event.body, AuditDone):
                 self.left_unfolded += 1
                 continue
-            self._publish(event, self.projection.fold(event))
+            self._publish(event, self._folded(event))
             if self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
                 await asyncio.sleep(0)
                 began_mono = self._clock.mono_s()
@@ -352,6 +353,14 @@ class Pipeline:
                 already.add(order_id)
                 found.append(OrderRecalled(order_id=order_id, record=record.decode()))
         return found
+
+    def _folded(self, event: Event) -> Folded:
+        """Fold an event, and note when the verdict's status last changed (`None`: not since the checkpoint)."""
+        before = self.projection.state.status
+        folded = self.projection.fold(event)
+        if self.projection.state.status != before or event.n == 1:
+            self.status_since_us = event.at_us
+        return folded
 
     def _put_away(self, event: Event, folded: Folded) -> None:
         for order_id, record in folded.archived:

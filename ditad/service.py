@@ -32,7 +32,7 @@ from ditad.journal import Journal, Reader
 from ditad.money import plain, plain_or_none
 from ditad.pipeline import Pipeline
 from ditad.projection import Projection
-from ditad.records import Record, RecordType, rfc3339_ms
+from ditad.records import Record, RecordType, rfc3339, rfc3339_ms
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
 from ditad.turn import capital_raw
@@ -210,8 +210,10 @@ class AccountService:
         if snapshot is None:
             return {"status": "UNKNOWN", "worst_field": "", "capital": None, "source": "unknown", "usable": False}
         body: dict[str, Any] = orjson.loads(snapshot)
+        since_us = self.pipeline.status_since_us
         return {
             "status": body["reconcile"]["status"],
+            "since": None if since_us is None else rfc3339(since_us),
             "worst_field": body["reconcile"]["worst_field"],
             "capital": body["published"]["capital"],
             "source": body["published"]["source"],

@@ -33,7 +33,7 @@ from ditad.hub import Hub
 from ditad.journal import Journal, Reader, nothing_derived
 from ditad.pipeline import DRAIN_S_MAX, FOLDING_S_MAX, QUEUE_MAX, Pipeline
 from ditad.projection import Projection
-from ditad.records import Record, RecordType
+from ditad.records import Record, RecordType, rfc3339
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
 from tests.support.running import WAIT_S_MAX
@@ -251,6 +251,19 @@ async def test_time_alone_ends_a_wait(bench: Bench) -> None:
     await pipeline.close()
     with Reader.open(bench.folder, "main") as reader:
         assert any(event.source_id.startswith("tick:") for event in reader.events())
+
+
+@pytest.mark.parametrize("seal", [True, False], ids=["after an orderly end", "after a crash"])
+async def test_the_moment_of_the_present_verdict_is_known(bench: Bench, *, seal: bool) -> None:
+    """It is that of the first snapshot of the last row of equal ones; a start that folds nothing again cannot tell."""
+    story = busy_story()
+    _, pipeline = await bench.run(story.events, seal=seal)
+    shown = [(row["snapshot"]["reconcile"]["status"], row["ts"]) for row in story.records if row["type"] == "snapshot"]
+    since = next(at for place, (status, at) in enumerate(shown) if {status} == {other for other, _ in shown[place:]})
+    told_us = pipeline.status_since_us
+    assert since == rfc3339(told_us or 0)
+    again = bench.open()
+    assert (None if seal else told_us) == again.status_since_us
 
 
 async def test_whoever_submits_waits_at_the_bound(bench: Bench) -> None:

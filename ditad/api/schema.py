@@ -369,7 +369,7 @@ _ACCOUNT_ITEM: Final = _object(
         "reasons": TEXTS,
         "what_to_do": TEXT_OR_NULL,
         "seq": SEQ,
-        "verdict": _object({"status": STATUS}),
+        "verdict": _object({"status": STATUS}, {"since": TIME_OR_NULL}),
     }
 )
 
