@@ -76,6 +76,15 @@ PURE = {
     "report.drawing",
     "export.tables",
     "export.beancount",
+    "tui.figures",
+    "tui.lines",
+    "tui.health",
+    "tui.equity",
+    "tui.seen",
+    "tui.rows",
+    "tui.standing",
+    "tui.board",
+    "tui.detail",
 }
 """Modules that decide: no clock, randomness, socket, file, task or logger."""
 
@@ -103,6 +112,7 @@ MAY_IMPORT = {
     "exchange": {"exchange"},
     "api": {"api", "hub", "records", "errors", "clock", "money"},
     "hub": {"records", "clock"},
+    "tui": {"tui", "api.client", "cli.tables", "clock", "errors"},
     "log": {"log", "log_lines", "log_stream", "errors", "records"},
 }
 """For each folder or file at a border, what of ours it may import."""
@@ -217,6 +227,17 @@ def test_modules_that_decide_import_nothing_that_acts() -> None:
 def test_every_module_that_is_called_pure_is_there() -> None:
     """The list of pure modules names no room that does not exist."""
     assert set() == PURE - set(modules())
+
+
+def test_the_screen_is_known_to_its_verb_alone() -> None:
+    """Textual and all that is painted with it are imported under `tui`, and that by the verb `top` when it runs."""
+    heavy = ("textual", "plotille", "rich")
+    wanted = {name: imported(path) for name, path in modules().items() if not in_room(name, "tui")}
+    users = {name for name, found in wanted.items() if any(other.startswith("ditad.tui") for other in found)}
+    strange = {name for name, found in wanted.items() if any(other.partition(".")[0] in heavy for other in found)}
+    at_top = imported(modules()["cli.top"], at_top=True)
+    assert ({"cli.top"}, set()) == (users, strange)
+    assert [] == [other for other in at_top if other.startswith("ditad.tui")]
 
 
 OWNED = {"exchange.server": "an async context manager, whose exit cancels its one task and raises what it died of"}

@@ -37,6 +37,7 @@ VERBS: Final = {
     "divergences": ("lists:divergences", "List differences between the ledgers, oldest first."),
     "gaps": ("lists:gaps", "List spans in which facts may have been missed."),
     "events": ("events:events", "Show records as they were made, or as they come (-f)."),
+    "top": ("top:top", "Show an account live, full-screen."),
     "at": ("at:at", "Show the snapshot of a moment or a number."),
     "diff": ("diff:diff", "Say what changed between two snapshots."),
     "why": ("why:why", "Show the entries that make a figure."),
