@@ -19,6 +19,8 @@ import pytest
 
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
+from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
+from tests.support.terminal import needs_tmux, terminal
 from tests.systemd import recipe
 from tests.test_cli_end_to_end import agreed, begun, daemon, running
 
@@ -62,6 +64,7 @@ KEPT = "ditad demo --duration 5 --keep /tmp/demo && ditad report --config /tmp/d
 PAPERS_MEASURED = ".venv/bin/python tests/benchmarks/report_export.py"
 RESTORE = re.compile(r"sudo (rm -f|cp)( /var/(lib/ditad|backups)/main\.journal(-wal|-shm)?){2}")
 ACT = re.compile(r'ditad (audit|adopt --why "[^"]+" --yes)')
+SCREEN = (".venv/bin/pip install -q '.[tui]'", "ditad top")
 TRAVEL = ".venv/bin/python tests/benchmarks/time_travel.py"
 PROOF = re.compile(
     r"\.venv/bin/python -m tests\.(simulation --seeds|fuzz --inputs|kills --kills|hostile --requests) (\d+)"
@@ -70,6 +73,7 @@ SYSTEMD = ".venv/bin/python -m tests.systemd"
 FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, LOOK, ON_JOURNAL, PAPERS, RESTORE, ACT, CURL, BOT)
 KNOWN = (
     *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, PAPERS_MEASURED, KEPT, SYSTEMD, *recipe.commands(README))),
+    *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, SYSTEMD, *SCREEN, *recipe.commands(README))),
     *(form.pattern for form in FORMS),
 )
 """Every form of command that a test below runs; a line of no such form needs a test first."""
@@ -150,17 +154,23 @@ def test_every_command_has_a_test() -> None:
     assert [] == [form for form in KNOWN if not any(re.fullmatch(form, line) for line in lines)]
 
 
-async def test_the_demo_command_works_in_a_fresh_clone(folder: Path) -> None:
-    """The first command, word for word, in a copy of the tree without anything installed, ends with 0."""
+async def fresh_clone(folder: Path) -> Path:
+    """Copy the tree without anything installed; skips where nothing could be installed into it."""
     probe = f"{shlex.quote(sys.executable)} -m pip download -q --no-deps --dest {folder}/probe {PROBE}"
     if (await shell(probe, cwd=folder, wait_s=SETUP_S_MAX))[0]:
-        pytest.skip("pip reaches no package index from here, so the first command of the README cannot be tried")
+        pytest.skip("pip reaches no package index from here, so this command of the README cannot be tried")
     clone = folder / "clone"
     shutil.copytree(
         ROOT,
         clone,
         ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", ".coverage*"),
     )
+    return clone
+
+
+async def test_the_demo_command_works_in_a_fresh_clone(folder: Path) -> None:
+    """The first command, word for word, in a copy of the tree without anything installed, ends with 0."""
+    clone = await fresh_clone(folder)
     code, out, err = await shell(DEMO, cwd=clone, wait_s=SETUP_S_MAX)
     assert 0 == code, (out[-2000:], err[-2000:])
     assert "equal to the last digit" in out
@@ -190,6 +200,21 @@ async def test_the_verbs_that_ask(folder: Path) -> None:
             assert out.strip(), line
             if "--json" in line:
                 assert orjson.loads(out), line
+
+
+@needs_tmux
+async def test_the_screen_in_a_fresh_clone(folder: Path) -> None:
+    """The extra alone, without what the tests need, brings all that `ditad top` imports; it shows a living daemon."""
+    assert list(SCREEN) == [line for line in commands() if line in SCREEN]
+    clone, (install, top) = await fresh_clone(folder), SCREEN
+    code, _, err = await shell(f"python3 -m venv .venv && {install}", cwd=clone, wait_s=SETUP_S_MAX)
+    assert 0 == code, err[-2000:]
+    async with lived(folder) as (socket, _):
+        words = ("bash", "-c", f"{clone}/.venv/bin/{top}")
+        async with terminal(folder / "t", *words, environ={"DITAD_SOCKET": str(socket)}) as screen:
+            await screen.shows("ditad top  main", "VERDICT   OK")
+            await screen.press("q")
+            await screen.shows("ended with 0")
 
 
 async def test_the_verbs_that_look_back(folder: Path) -> None:
