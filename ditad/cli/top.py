@@ -33,6 +33,8 @@ def top(asked: Asked) -> int:
         from ditad.tui.app import TopApp  # noqa: PLC0415 — an extra, and the other verbs start without it
         from ditad.tui.watching import DaemonWatch  # noqa: PLC0415 — as above
     except ModuleNotFoundError as exc:
+        if (exc.name or "").startswith("ditad"):
+            raise
         raise UsageError(
             f"top needs the extra `tui` ({exc.name} is missing): {sys.executable} -m pip install 'ditad[tui]'"
         ) from exc

@@ -303,7 +303,6 @@ class TopApp(App[None]):
         self.call_after_refresh(self.paint)
 
     def _turn_to(self, making: Making) -> None:
-        """Show a page, in the place of one that is shown."""
-        if len(self.screen_stack) > 1:
-            self.pop_screen()
+        """Show a page over the board."""
+        assert len(self.screen_stack) == 1, "the keys of the board wait while a page is shown"
         self.push_screen(Page(making))

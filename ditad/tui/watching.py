@@ -19,7 +19,7 @@ from ditad.tui import equity
 from ditad.tui.health import health_of
 from ditad.tui.seen import DIVERGENCES_MAX, GAPS_MAX, Answers, Row, first_shown, points_of
 
-ROUND_S_MAX: Final = 3.0
+ROUND_S_MAX: Final = 5.0
 """A daemon that takes longer for a round is taken for gone: behind a socket that systemd holds, nobody may answer."""
 
 HISTORY_S_MAX: Final = 60.0
@@ -67,6 +67,7 @@ class DaemonWatch:
             served, path, newest = bool(item["served"]), f"/v1/accounts/{name}", int(item["seq"])
             if name != wanted or newest < after_seq:
                 after_seq = 0
+            news = served and newest > after_seq
             return Answers(
                 at=self.now(),
                 at_mono=self._clock.mono_s(),
@@ -74,10 +75,8 @@ class DaemonWatch:
                 account=name,
                 snapshot=await self._snapshot(path) if served else None,
                 health=health_of(text, name),
-                divergences=await self._list(f"{path}/divergences", after_seq, newest, DIVERGENCES_MAX)
-                if served
-                else (),
-                gaps=await self._list(f"{path}/gaps", after_seq, newest, GAPS_MAX) if served else (),
+                divergences=await self._list(f"{path}/divergences", after_seq, newest, DIVERGENCES_MAX) if news else (),
+                gaps=await self._list(f"{path}/gaps", after_seq, newest, GAPS_MAX) if news else (),
             )
 
     async def _snapshot(self, path: str, **params: str) -> Row | None:

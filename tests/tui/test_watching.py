@@ -74,6 +74,15 @@ async def test_a_round_asks_everything_once(socket: Path) -> None:
         assert rfc3339(START_US) == f"{answers.at:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
+async def test_lists_are_left_alone_while_nothing_is_recorded(socket: Path) -> None:
+    """A quiet account costs the daemon no look into its journal."""
+    account = busy()
+    async with watched(FakeDaemon(account), socket) as watch:
+        account.raises = ValueError("not to be asked")
+        answers = await watch.round("main", 20)
+    assert ((), ()) == (answers.divergences, answers.gaps)
+
+
 async def test_a_shorter_journal_and_another_account_are_read_anew(socket: Path) -> None:
     """A `seq` means nothing in another journal."""
     async with watched(FakeDaemon(busy(), busy("two")), socket) as watch:
