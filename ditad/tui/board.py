@@ -162,9 +162,9 @@ def divergences_section(
     """Lay out the divergences that are not over, then the last ones."""
     rows = divergence_rows(divergences)
     standing_open = sum(1 for row in divergences if row["state"] in NOT_OVER)
-    name = 36 if width >= WIDE else 24
-    delta = 18 if width >= WIDE else 12
-    heading = f"DIVERGENCE ({standing_open} not over)" if standing_open else "DIVERGENCE"
+    name = 36 if width >= WIDE else 22
+    delta = 18 if width >= WIDE else 11
+    heading = f"DIVERGENCE {standing_open} not over" if standing_open else "DIVERGENCE"
     heads = ("SINCE".ljust(8), heading.ljust(name), "STATE".ljust(14), "K - E".rjust(delta), "BECAUSE OF")
     lines = [_heading(heads)]
     shown: Sequence[DivergenceRow] = rows[:room]

@@ -84,7 +84,7 @@ async def test_a_bad_night_is_shown_in_words_at_every_size(folder: Path) -> None
             exchange.core.streams.tamper = lambda _: None
             exchange.faults.force("rest_error", 10_000, code=100500, path="fillHistory")
             main.market_order("FET-USDT", "BUY", "SHORT", 2_000)
-            differing = await all_show(screens, "not over)", "R3 FET-USDT SHORT", "2000")
+            differing = await all_show(screens, "not over", "R3 FET-USDT SHORT", "2000")
             assert all(any(sign in line for line in lines for sign in ("!", "?")) for lines in differing)
             exchange.core.streams.tamper = None
             exchange.faults._forced.clear()

@@ -43,7 +43,7 @@ def test_an_account_that_is_well_fits_into_a_small_terminal() -> None:
         "R1 capital              100.5            100.5           0 ok",
     ] == lines[:8]
     assert "FET-USDT LONG            100       100         0    0.1878      0.22 ok" == starting(lines, "FET")
-    assert "02:43:21 R1 capital_vs_wallet     healed 3.0s               1 unexplained" == starting(lines, "02:43")
+    assert "02:43:21 R1 capital_vs_wallet   healed 3.0s              1 unexplained" == starting(lines, "02:43")
     assert [] == [line for line in lines if "…" in line]
 
 
@@ -182,11 +182,13 @@ def test_positions_beyond_the_room_are_counted() -> None:
 
 def test_divergences_that_are_not_over_are_counted_and_stand_first() -> None:
     """Also where there are more than room."""
-    rows = (*(divergence(seq, state="healed") for seq in range(5, 9)), divergence(1, state="open"))
+    causes = [{"cause": "uncovered_interval"}] * 3
+    rows = (*(divergence(seq, state="healed", attribution=causes) for seq in range(5, 9)), divergence(1, state="open"))
     lines = texts(seen(divergences=rows))
-    assert "DIVERGENCE (1 not over)" in starting(lines, "SINCE")
+    assert "DIVERGENCE 1 not over" in starting(lines, "SINCE")
     place = lines.index(starting(lines, "SINCE"))
-    assert ["!open", "healed"] == [line[34:48].strip() for line in lines[place + 1 : place + 3]]
+    assert [] == [line for line in lines[place : place + 3] if "…" in line]
+    assert ["!open", "healed"] == [line[32:46].strip() for line in lines[place + 1 : place + 3]]
 
 
 def test_a_wide_terminal_shows_entries_marks_and_evidence() -> None:
