@@ -49,7 +49,7 @@ def top(asked: Asked) -> int:
             known = ", ".join(str(item["account"]) for item in answers.accounts) or "none"
             raise UsageError(f"there is no account {asked.account}; known: {known}")
         app = TopApp(watch, answers)
-        await app.run_async()
+        await app.run_async(mouse=False)  # the mouse stays the terminal's: an id can be copied
         if app.failure is not None:
             raise app.failure
         assert not app.return_code, "the screen failed, and said how"

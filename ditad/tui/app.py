@@ -25,11 +25,12 @@ from textual.widget import Widget
 from textual.widgets import Footer
 from textual.worker import Worker, WorkerState
 
+from ditad.api.client import AnsweredError
 from ditad.errors import DitadError
 from ditad.tui.board import Kept, board
 from ditad.tui.detail import detail, help_lines
 from ditad.tui.lines import Line, Tone
-from ditad.tui.seen import Answers, Seen, answered, cursor, first, lost, next_shown, remembered
+from ditad.tui.seen import NO_ANSWER, NO_DAEMON, Answers, Seen, answered, cursor, first, lost, next_shown, remembered
 from ditad.tui.standing import View
 from ditad.tui.watching import Watch
 
@@ -201,15 +202,20 @@ class TopApp(App[None]):
         """Ask for ever, a round at a time."""
         while True:
             await self._wait()
+            wanted = self._wanted
+            after_seq = cursor(self.seen) if wanted == self.seen.account else 0
             try:
-                answers = await self._watch.round(self._wanted, cursor(self.seen))
+                answers = await self._watch.round(wanted, after_seq)
             except TimeoutError:
-                self.seen = lost(self.seen, "it takes connections and does not answer")
+                self.seen = lost(self.seen, NO_ANSWER, "it takes connections and says nothing")
+            except AnsweredError as exc:
+                self.seen = lost(self.seen, NO_ANSWER, str(exc))
             except DitadError as exc:
-                self.seen = lost(self.seen, str(exc).partition(":")[0])
+                self.seen = lost(self.seen, NO_DAEMON, str(exc).partition(": ")[0])
             else:
                 self.seen = answered(self.seen, answers)
-                self._wanted = answers.account
+                if self._wanted == wanted:  # else a key has asked for another one meanwhile
+                    self._wanted = answers.account
                 self._look_back()
             self.paint()
 

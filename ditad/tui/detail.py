@@ -74,6 +74,7 @@ WORDS: Final = (
     ("usable", "a bot may use what is published, until it is no longer valid"),
     ("~", "a figure that is shown with fewer digits than it has; the detail has all"),
     ("-", "never stated, or not known"),
+    ("NO DAEMON", "nobody is on the socket; NO ANSWER: somebody is, and tells nothing of use"),
     ("no effect", "frames that change nothing, such as heartbeats"),
 )
 
@@ -135,7 +136,7 @@ def _outage(seen: Seen, now: datetime, width: int) -> list[Line]:
     until = now if outage.until is None else outage.until
     lasted = age((until - outage.since).total_seconds())
     if outage.until is None:
-        told = f"NO DAEMON since {outage.since:%Y-%m-%d %H:%M:%S} UTC ({lasted}): {outage.why}"
+        told = f"{outage.word} since {outage.since:%Y-%m-%d %H:%M:%S} UTC ({lasted}): {outage.why}"
     else:
         told = f"the daemon was gone from {outage.since:%H:%M:%S} to {outage.until:%H:%M:%S} ({lasted})"
     return list(_indented(told, width, ""))

@@ -20,6 +20,10 @@ DIVERGENCES_MAX: Final = 100
 GAPS_MAX: Final = 50
 """The newest of each that are remembered; what is not over is in every snapshot as well."""
 
+NO_DAEMON: Final = "NO DAEMON"
+NO_ANSWER: Final = "NO ANSWER"
+"""What an outage is called: nobody is there, or somebody is and tells nothing of use."""
+
 NOT_OVER: Final = frozenset({"open", "confirmed"})
 WORSE: Final = ("OK", "WARN", "UNKNOWN", "ERROR")
 """Verdicts, the worst last."""
@@ -52,8 +56,9 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A time without the daemon: from its last answer until it answered again (`None`: it has not)."""
+    """A time without answers: from the last one until the next (`None`: not yet); `word` says in two words what it is."""
 
+    word: str
     since: datetime
     until: datetime | None
     why: str
@@ -149,9 +154,9 @@ def _goes_back(seen: Seen, answers: Answers) -> bool:
     return seen.item is not None and answers.item is not None and int(answers.item["seq"]) < int(seen.item["seq"])
 
 
-def lost(seen: Seen, why: str) -> Seen:
+def lost(seen: Seen, word: str, why: str) -> Seen:
     """Take it that the daemon did not answer; it is gone since its last answer."""
-    return replace(seen, outage=Outage(since=seen.answers.at, until=None, why=why))
+    return replace(seen, outage=Outage(word=word, since=seen.answers.at, until=None, why=why))
 
 
 def remembered(seen: Seen, account: str, points: Iterable[tuple[int, Decimal]], now: datetime) -> Seen:

@@ -47,7 +47,7 @@ def standing(seen: Seen, view: View) -> str:
     """Say whether the screen moves."""
     if view.paused:
         return f"PAUSED {_ago(view.shown_at, view.now)}, now {view.live_status}"
-    return "NO DAEMON" if seen.gone is not None else "live"
+    return "live" if seen.gone is None else seen.gone.word
 
 
 def others(seen: Seen) -> str:
@@ -81,7 +81,7 @@ def verdict_line(seen: Seen, now: datetime, width: int) -> Line:
     word = Span(WORD_OF[status].ljust(WORD_WIDTH), TONE_OF[status])
     gone, item = seen.gone, seen.item
     if gone is not None:
-        told = f"  NO DAEMON since {clock(gone.since, now)} ({_ago(gone.since, now)}); below: as of then"
+        told = f"  {gone.word} since {clock(gone.since, now)} ({_ago(gone.since, now)}); below: as of then"
         return _labelled("VERDICT", word, Span(told, Tone.DOUBT))
     if item is None:
         return _labelled("VERDICT", word, "  the daemon has no account: add one to its settings")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -56,7 +57,7 @@ async def all_show(screens: Sequence[Terminal], *words: str) -> list[list[str]]:
 
 
 async def test_a_bad_night_is_shown_in_words_at_every_size(folder: Path) -> None:
-    """Healthy, a gap, a divergence and its healing, the daemon gone and back: each is said, on every screen."""
+    """Healthy, a gap, a divergence and its healing, the daemon hanging, gone and back: each is said, on every screen."""
     async with exchange_of("main") as exchange, AsyncExitStack() as stack:
         settings = write_settings(folder, exchange)
         main = exchange.account("main")
@@ -89,6 +90,11 @@ async def test_a_bad_night_is_shown_in_words_at_every_size(folder: Path) -> None
             exchange.core.streams.tamper = None
             exchange.faults._forced.clear()
             await all_show(screens, "VERDICT   OK", "healed", "uncovered_interval", "no gap")
+
+            first.signal(signal.SIGSTOP)
+            await all_show(screens, "NO ANSWER since", "? UNKNOWN", "it takes connections and says nothing")
+            first.signal(signal.SIGCONT)
+            await all_show(screens, "VERDICT   OK", "daemon was gone", "live")
 
             first.kill()
             await first.ended()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Footer
 
+from ditad.api.client import AnsweredError
 from ditad.errors import DaemonUnreachableError
 from ditad.tui.app import FAILED, Lines, Page, TopApp
 from ditad.tui.equity import step_of
@@ -33,11 +34,13 @@ class Script:
         self.at = NOW
         self.older: list[tuple[int, Decimal]] = []
         self.past_fails: Exception | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def round(self, wanted: str | None, after_seq: int) -> Answers:
         """Give the next round."""
         self.asked.append((wanted, after_seq))
         given = self.rounds.pop(0)
+        self.meanwhile()
         if isinstance(given, Exception):
             raise given
         return given
@@ -106,23 +109,24 @@ async def test_a_round_is_painted_and_the_next_asks_for_what_is_new() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "why"),
+    ("error", "word", "why"),
     [
-        (DaemonUnreachableError("no daemon on /s (refused): start it"), "trying again: no daemon on /s (refused)"),
-        (TimeoutError(), "trying again: it takes connections and does not answer"),
+        (DaemonUnreachableError("no daemon on /s:1 (refused): start it"), "NO DAEMON", "no daemon on /s:1 (refused)"),
+        (TimeoutError(), "NO ANSWER", "it takes connections and says nothing"),
+        (AnsweredError(500, {"error": {"message": "our fault: x"}}), "NO ANSWER", "our fault: x"),
     ],
-    ids=["refused", "silent"],
+    ids=["refused", "silent", "failing"],
 )
-async def test_a_daemon_that_goes_and_comes_back(error: Exception, why: str) -> None:
+async def test_a_daemon_that_goes_and_comes_back(error: Exception, word: str, why: str) -> None:
     """The screen says that it is gone and since when, goes on asking, and tells afterwards how long it was."""
     script = Script(error, answers(said=snapshot(), at=NOW + timedelta(seconds=9)))
     async with screen(script) as (app, pilot):
         script.at = NOW + timedelta(seconds=5)
         await asked(app, pilot, script)
         lines = shown(app)
-        assert lines[0].endswith("NO DAEMON")
-        assert "VERDICT   ? UNKNOWN  NO DAEMON since 03:00:00 (5.0s); below: as of then" == lines[1]
-        assert why == lines[2]
+        assert lines[0].endswith(word)
+        assert f"VERDICT   ? UNKNOWN  {word} since 03:00:00 (5.0s); below: as of then" == lines[1]
+        assert f"trying again: {why}" == lines[2]
         await asked(app, pilot, script)
         assert shown(app)[1].endswith("daemon was gone 03:00:00 for 9.0s")
 
@@ -156,7 +160,25 @@ async def test_accounts_are_shown_in_turn() -> None:
         lines = shown(app)
         assert lines[0].startswith(" ditad top  two  (+1 other: OK)")
         assert "none so far" in lines
-        assert (("two", 9), ["main", "two"]) == (script.asked[0], script.past_asked)
+        assert (("two", 0), ["main", "two"]) == (script.asked[0], script.past_asked)
+
+
+async def test_a_key_that_is_pressed_during_a_round_is_not_lost() -> None:
+    """The answers of the account that was shown do not undo the wish for the next one."""
+    both = (item("main"), item("two"))
+    script = Script(answers(*both, said=snapshot()), answers(*both, shown="two", said=snapshot()))
+    async with screen(script, answers(*both, said=snapshot())) as (app, pilot):
+
+        def once() -> None:
+            script.meanwhile = lambda: None
+            app.action_account()
+
+        script.meanwhile = once
+        await pilot.press("r")
+        async with asyncio.timeout(30):
+            while app.seen.account != "two":
+                await pilot.pause()
+        assert [("main", 9), ("two", 0)] == script.asked
 
 
 async def test_the_past_fills_the_plot() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ditad.tui.board import HEIGHT_MIN, WIDE, WIDTH_MIN, board, shares
 from ditad.tui.lines import Tone, text_of
-from ditad.tui.seen import Seen, answered, first, lost
+from ditad.tui.seen import NO_DAEMON, Seen, answered, first, lost
 from ditad.tui.standing import View
 from tests.tui.making import HEALTH, KEY, NOW, ago, answers, divergence, item, seen, snapshot, view
 
@@ -93,7 +93,7 @@ def test_an_account_that_is_not_served_says_what_to_do() -> None:
 def test_nothing_reads_as_known_while_the_daemon_is_gone() -> None:
     """It says since when, and why; no rule is ok, no stream connected, no account well."""
     known = first(answers(item(), item("two"), said=snapshot(), health=HEALTH))
-    lines = texts(lost(known, "no daemon on /s (gone)"), view(shown_at=NOW + timedelta(seconds=75)))
+    lines = texts(lost(known, NO_DAEMON, "no daemon on /s (gone)"), view(shown_at=NOW + timedelta(seconds=75)))
     assert lines[0].endswith("NO DAEMON")
     assert "(+1 other: UNKNOWN)" in lines[0]
     assert "VERDICT   ? UNKNOWN  NO DAEMON since 03:00:00 (1m 15s); below: as of then" == lines[1]
@@ -108,7 +108,7 @@ def test_nothing_reads_as_known_while_the_daemon_is_gone() -> None:
 def test_an_outage_that_is_over_is_told() -> None:
     """As long as there is nothing worse to say."""
     back = NOW + timedelta(seconds=9)
-    known = answered(lost(seen(), "gone"), answers(said=snapshot(), at=back))
+    known = answered(lost(seen(), NO_DAEMON, "gone"), answers(said=snapshot(), at=back))
     assert texts(known, view(shown_at=back))[1].endswith("daemon was gone 03:00:00 for 9.0s")
 
 

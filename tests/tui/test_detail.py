@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from ditad.tui.detail import HELP, WORDS, detail, help_lines
 from ditad.tui.lines import Line, text_of
-from ditad.tui.seen import answered, first, lost
+from ditad.tui.seen import NO_DAEMON, answered, first, lost
 from tests.tui.making import NOW, answers, divergence, gap, item, seen, snapshot
 
 
@@ -73,12 +73,12 @@ def test_an_account_that_is_well_has_nothing_to_explain() -> None:
 
 def test_an_outage_is_told_while_it_lasts_and_afterwards() -> None:
     """With its reason, then with its length; also where the daemon has no account."""
-    gone = lost(seen(), "no daemon on /s")
+    gone = lost(seen(), NO_DAEMON, "no daemon on /s")
     later = NOW + timedelta(seconds=30)
     assert "NO DAEMON since 2026-01-01 03:00:00 UTC (30s): no daemon on /s" == words(detail(gone, later, 80))[1]
     back = answered(gone, answers(said=snapshot(), at=later))
     assert "the daemon was gone from 03:00:00 to 03:00:30 (30s)" == words(detail(back, later, 80))[1]
-    nobody = lost(first(answers(shown=None)), "gone")
+    nobody = lost(first(answers(shown=None)), NO_DAEMON, "gone")
     assert 2 == len(detail(nobody, later, 80))
 
 

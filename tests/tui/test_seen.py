@@ -9,6 +9,8 @@ from decimal import Decimal
 from ditad.tui.equity import step_of
 from ditad.tui.seen import (
     DIVERGENCES_MAX,
+    NO_ANSWER,
+    NO_DAEMON,
     Outage,
     answered,
     cursor,
@@ -67,19 +69,19 @@ def test_a_journal_that_goes_back_is_another_one() -> None:
 def test_a_daemon_that_is_gone_leaves_its_last_answers_and_no_verdict() -> None:
     """It is gone since its last answer, however often it was looked for; unknown is never OK."""
     known = seen()
-    gone = lost(lost(known, "refused"), "no such file")
+    gone = lost(lost(known, NO_ANSWER, "refused"), NO_DAEMON, "no such file")
     assert ("OK", "UNKNOWN") == (known.status, gone.status)
-    assert Outage(since=NOW, until=None, why="no such file") == gone.gone
+    assert Outage(word=NO_DAEMON, since=NOW, until=None, why="no such file") == gone.gone
     assert known.snapshot == gone.snapshot
 
 
 def test_a_daemon_that_came_back_ends_the_outage() -> None:
     """How long it was gone stays known, also when another account is shown then."""
-    gone = lost(seen(), "refused")
+    gone = lost(seen(), NO_DAEMON, "refused")
     back = NOW + timedelta(seconds=9)
     for names, shown in ((["main"], "main"), (["main", "two"], "two")):
         known = answered(gone, answers(*map(item, names), shown=shown, said=snapshot(), at=back))
-        assert (None, Outage(since=NOW, until=back, why="refused")) == (known.gone, known.outage)
+        assert (None, Outage(word=NO_DAEMON, since=NOW, until=back, why="refused")) == (known.gone, known.outage)
         again = answered(
             known, answers(*map(item, names), shown=shown, said=snapshot(), at=back + timedelta(seconds=1))
         )
