@@ -15,9 +15,10 @@ from textual.widgets import Footer
 
 from ditad.api.client import AnsweredError
 from ditad.errors import DaemonUnreachableError
-from ditad.tui.app import FAILED, Lines, Page, TopApp
+from ditad.tui.app import FAILED, TopApp
 from ditad.tui.equity import step_of
 from ditad.tui.lines import text_of
+from ditad.tui.pages import Lines, Page
 from ditad.tui.seen import Answers
 from tests.tui.making import NOW, answers, divergence, item, snapshot
 
