@@ -1,7 +1,8 @@
 """The stream of an account as one piece, across slow reading, broken connections and restarts of the daemon.
 
 What enters: where to begin. What leaves: lines, each record after the beginning once and in order, or an error. What
-holds: what was missed while away is asked for again by the last `seq` seen; a hole raises; every wait has an end.
+holds: what was missed while away is asked for again by the last `seq` seen; a hole that asking again does not close
+raises `GapError`; every wait has an end.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ditad.api.client import LOST, AnsweredError, ApiClient, object_of
+from ditad.api import refusals
+from ditad.api.client import LOST, ApiClient, object_of
+from ditad.api.refusals import AnsweredError, ConflictError, GoneError
 
 BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
 GIVE_UP_S: Final = 600.0
 """How long a daemon that went away is looked for."""
+
+DROPPED_MAX: Final = 3
+"""How often in a row the daemon may drop a reader that got nothing in between; then it does not have what it dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +71,8 @@ async def follow(
     """Give records as they come, for ever; `notice` is told in a sentence when the daemon is lost and regained.
 
     The first connection must succeed. Later ones are tried again with growing pauses until `give_up_s` have
-    passed without a line, then `DaemonUnreachableError` is raised. What the daemon refuses is raised at once.
+    passed without a daemon, then `DaemonUnreachableError` is raised. What the daemon refuses is raised at once, and as
+    `GapError` where the records behind the last one seen cannot be had any more.
     """
     follower = _Follower(client, account, after_seq=after_seq, since=since, types=types)
     away = _Away(notice, give_up_s)
@@ -76,8 +83,13 @@ async def follow(
                     away.progressed()
                     yield line
             lost: BaseException = ConnectionResetError("the daemon ended the stream")
+        except (GoneError, ConflictError) as exc:
+            behind = after_seq if follower.cursor is None else follower.cursor
+            if behind is None:
+                raise
+            raise refusals.cannot_go_on(behind, exc) from exc
         except AnsweredError as exc:
-            if exc.code not in {"unavailable", "rate_limited"} or not follower.connected:
+            if not (exc.passing and follower.connected):
                 raise
             lost = exc
         except LOST as exc:
@@ -144,6 +156,7 @@ class _Follower:
         self._types = types
         self.cursor: int | None = None
         self.connected = False
+        self._dropped = 0
 
     async def once(self, *, follow: bool, opened: Callable[[], None]) -> AsyncGenerator[StreamLine, None]:
         """Give the lines of one connection, from the cursor on, each record once; `opened` is told when it stands."""
@@ -158,9 +171,17 @@ class _Follower:
                     continue
                 line = StreamLine(text=text, value=object_of(text))
                 if line.type == "dropped":
-                    raise ConnectionResetError("read too slowly")  # what was dropped is asked for again
+                    raise self._dropping(int(line.value["from"]), int(line.value["to"]))
                 if self._is_new(line):
+                    self._dropped = 0
                     yield line
+
+    def _dropping(self, first: int, last: int) -> Exception:
+        """Give what a dropped reader does: ask again for what it has not had, unless that led nowhere before."""
+        self._dropped += 1
+        if self._dropped >= DROPPED_MAX:
+            return refusals.dropped(first, last)
+        return ConnectionResetError("read too slowly")
 
     def _is_new(self, line: StreamLine) -> bool:
         """Move the cursor to a line; raises where records before it are missing, unless a filter makes holes."""
@@ -169,7 +190,7 @@ class _Follower:
         if self.cursor is not None:
             due = self.cursor if bookmark else self.cursor + 1
             if seq > due and not self._types:
-                raise _missing(self.cursor + 1, seq if bookmark else seq - 1)
+                raise refusals.hole(self.cursor + 1, seq if bookmark else seq - 1)
             if seq < due:
                 return bookmark
         self.cursor = seq
@@ -186,8 +207,3 @@ class _Follower:
         elif self._start is not None:
             params["after_seq"] = str(self._start)
         return params
-
-
-def _missing(first: int, last: int) -> AnsweredError:
-    told = f"records {first} to {last} did not come: ask again with --after-seq {first - 1}"
-    return AnsweredError(410, {"error": {"code": "gone", "message": told}})

@@ -50,6 +50,9 @@ LISTS: Final = {
     "divergences": RecordType.DIVERGENCE,
     "gaps": RecordType.GAP,
 }
+QUESTIONS: Final = ("readyz", "snapshot", "positions", "events", "why", "diff", *LISTS)
+"""What is asked with GET under an account."""
+
 DIVERGENCE_STATES: Final = ("open", "confirmed", "healed", "adopted")
 
 
@@ -168,7 +171,7 @@ def _account_request(method: str, path: str, *, account: str, what: str, query: 
         _expect(method, METHOD_OF[change], path)
         Query(query, ())
         return ChangeRequest(account=account, change=change)
-    if what not in {"readyz", "snapshot", "positions", "events", "why", "diff", *LISTS}:
+    if what not in QUESTIONS:
         raise _no_such_path(path)
     _expect(method, "GET", path)
     if what == "readyz":

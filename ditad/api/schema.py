@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
+from ditad.api.answers import STATUS_OF, ErrorCode
 from ditad.records import RecordType
 
 Schema = dict[str, Any]
@@ -124,6 +125,18 @@ _ALONE: Final = _object(
     {"reading": TEXT},
 )
 
+_BASELINE: Final = _object({"id": TEXT, "at": TIME, "wallet": AMOUNT})
+
+_ADOPTED: Final = _object(
+    {
+        "baseline": _BASELINE,
+        "adopted_by": {"type": "integer", "minimum": 0},
+        "why": TEXT,
+        "capital_before": AMOUNT_OR_NULL,
+        "positions": COUNT,
+    }
+)
+
 _GAP: Final = _object(
     {
         "id": TEXT,
@@ -137,7 +150,7 @@ _GAP: Final = _object(
         "at": TIME_OR_NULL,
         "closed": _map(_object({"by": TEXT, "rows": COUNT, "at": TIME})),
     },
-    {"beyond": _map(TIME)},
+    {"beyond": _map(TIME), "causes": TEXTS, "opened_at": TIME},
 )
 
 _SNAPSHOT: Final = _object(
@@ -149,7 +162,7 @@ _SNAPSHOT: Final = _object(
         "ts": TIME,
         "exchange_ts_ms": {"type": ["integer", "null"]},
         "baseline": {
-            "anyOf": [_object({"id": TEXT, "at": TIME, "wallet": AMOUNT}), {"type": "null"}],
+            "anyOf": [_BASELINE, {"type": "null"}],
         },
         "k": {"$ref": "#/$defs/k"},
         "e": {"$ref": "#/$defs/e"},
@@ -169,8 +182,9 @@ _SNAPSHOT: Final = _object(
                 "kinds": _map(TEXT),
                 "gaps": {"type": "array", "items": {"$ref": "#/$defs/gap"}},
                 "rejected": COUNT,
-                "other_assets": {"type": "array"},
-            }
+                "other_assets": TEXTS,
+            },
+            {"decisions": {"type": "object"}, "notes": TEXTS},
         ),
         "reconcile": _object(
             {
@@ -178,7 +192,7 @@ _SNAPSHOT: Final = _object(
                 "worst_field": TEXT,
                 "deltas": _map(AMOUNT),
                 "explanations": TEXTS,
-                "divergences": {"type": "array"},
+                "divergences": TEXTS,
                 "stands_alone": {"type": "array", "items": _ALONE},
                 "ts": TIME,
             }
@@ -243,7 +257,8 @@ _DIVERGENCE: Final = _object(
         "confirmations": COUNT,
         "state": {"enum": ["open", "confirmed", "healed", "adopted"]},
         "attribution": {"type": "array", "items": _ATTRIBUTION},
-    }
+    },
+    {"healed_by": TEXT_OR_NULL, "closed_at": TIME, "duration_s": {"type": "number"}},
 )
 
 _ACCOUNT_EVENT: Final = _object(
@@ -287,8 +302,8 @@ _BODIES: Final[dict[str, Schema]] = {
     RecordType.INCOME: _INCOME,
     RecordType.DIVERGENCE: _DIVERGENCE,
     RecordType.GAP: _GAP,
-    RecordType.STREAM: _object({"state": TEXT}),
-    RecordType.REJECTED: _object({"source": TEXT, "reason": TEXT}),
+    RecordType.STREAM: _object({"state": TEXT, "detail": TEXT}),
+    RecordType.REJECTED: _object({"source": TEXT, "reason": TEXT, "money": FLAG, "excerpt": TEXT}),
     RecordType.ACCOUNT_EVENT: _ACCOUNT_EVENT,
     RecordType.SNAPSHOT: _SNAPSHOT,
 }
@@ -369,7 +384,19 @@ _ACCOUNT_ITEM: Final = _object(
         "reasons": TEXTS,
         "what_to_do": TEXT_OR_NULL,
         "seq": SEQ,
-        "verdict": _object({"status": STATUS}, {"since": TIME_OR_NULL}),
+        "verdict": _object(
+            {"status": STATUS},
+            {
+                "since": TIME_OR_NULL,
+                "worst_field": TEXT,
+                "capital": AMOUNT_OR_NULL,
+                "source": TEXT,
+                "usable": FLAG,
+                "valid_until": TIME_OR_NULL,
+                "coverage": TEXT,
+                "event_seq": SEQ,
+            },
+        ),
     }
 )
 
@@ -377,24 +404,12 @@ _ERROR: Final = _object(
     {
         "error": _object(
             {
-                "code": {
-                    "enum": [
-                        "bad_request",
-                        "forbidden",
-                        "not_found",
-                        "conflict",
-                        "gone",
-                        "too_large",
-                        "rate_limited",
-                        "internal",
-                        "unavailable",
-                    ]
-                },
+                "code": {"enum": [code.value for code in ErrorCode]},
                 "message": TEXT,
             }
         )
     },
-    {"reasons": TEXTS, "accounts": _map(TEXTS), "oldest": SEQ, "newest": SEQ},
+    {"ready": {"const": False}, "reasons": TEXTS, "accounts": _map(TEXTS), "oldest": SEQ, "newest": SEQ},
 )
 
 _ANSWERS: Final = {
@@ -402,6 +417,8 @@ _ANSWERS: Final = {
     "GET /v1/readyz": "readyz",
     "GET /v1/accounts/{account}/readyz": "readyz",
     "GET /v1/version": "version",
+    "GET /v1/metrics": "metrics",
+    "GET /v1/schema": "schema",
     "GET /v1/accounts": "accounts",
     "GET /v1/accounts/{account}/snapshot": "snapshot",
     "GET /v1/accounts/{account}/positions": "positions",
@@ -414,8 +431,8 @@ _ANSWERS: Final = {
     "GET /v1/accounts/{account}/diff": "diff",
     "PUT /v1/accounts/{account}/bot/slots": "slots_taken",
     "POST /v1/accounts/{account}/bot/settlements": "settlement_taken",
-    "POST /v1/accounts/{account}/audit": "done",
-    "POST /v1/accounts/{account}/adopt": "done",
+    "POST /v1/accounts/{account}/audit": "asked",
+    "POST /v1/accounts/{account}/adopt": "adopted",
 }
 
 _SENT: Final = {
@@ -461,7 +478,7 @@ _SAID: Final = {
 
 @cache
 def schema() -> Schema:
-    """Give the document, by method and path; of `events` it describes one line, of errors `error`."""
+    """Give the document, by method and path, and by status for errors; of `events` it describes one line."""
     bookmark = _object({"type": {"const": "bookmark"}, "seq": SEQ, "ts": TIME})
     dropped = _object({"type": {"const": "dropped"}, "from": SEQ, "to": SEQ})
     records = {
@@ -475,6 +492,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ditad: the answers on the socket, version 1",
         "answers": {path: {"$ref": f"#/$defs/{name}"} for path, name in _ANSWERS.items()},
+        "errors": {str(status): {"$ref": "#/$defs/error"} for status in STATUS_OF.values()},
         "bodies": {path: {"$ref": f"#/$defs/{name}"} for path, name in _SENT.items()},
         "$defs": {
             "amount": {"type": "string", "pattern": "^(0|-?(0|[1-9][0-9]*)(\\.[0-9]*[1-9])?)$", "not": {"const": "-0"}},
@@ -492,8 +510,10 @@ def schema() -> Schema:
             "bookmark": bookmark,
             "dropped": dropped,
             "line": {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in lines]},
+            "metrics": {"type": "string", "contentMediaType": "text/plain; version=0.0.4"},
+            "schema": _object({"$defs": {"type": "object"}, "answers": {"type": "object"}}),
             "livez": _object({"live": {"const": True}}),
-            "readyz": _object({"ready": {"const": True}, "reasons": TEXTS}),
+            "readyz": _object({"ready": {"const": True}, "reasons": TEXTS}, {"accounts": _map(TEXTS)}),
             "version": _object({"name": {"const": "ditad"}, "version": TEXT, "api_version": {"type": "integer"}}),
             "accounts": _list(_ACCOUNT_ITEM),
             "positions": _list(_POSITION_ITEM),
@@ -503,7 +523,8 @@ def schema() -> Schema:
             "gaps": _list(_item("gap")),
             "why": _WHY,
             "diff": _DIFFERENCE,
-            "done": {"type": "object"},
+            "asked": _object({"account": TEXT, "asked": {"const": True}}),
+            "adopted": _ADOPTED,
             "error": _ERROR,
         },
     }

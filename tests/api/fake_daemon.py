@@ -315,17 +315,29 @@ class FakeAccount:
     async def adopt(self, uid: int, why: str) -> Mapping[str, object]:
         """Note the call."""
         self._called("adopt", uid, why)
-        return {"baseline": {"id": "b-2"}}
+        return {
+            "baseline": {"id": "b-2", "at": rfc3339(START_US), "wallet": "100"},
+            "adopted_by": uid,
+            "why": why,
+            "capital_before": None,
+            "positions": 0,
+        }
 
     async def put_slots(self, uid: int, slots: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
         """Note the call."""
         self._called("put_slots", uid, list(slots))
-        return {"slots": len(slots)}
+        return {"account": self.name, "slots": len(slots), "open_positions": len(slots), "unchanged": False}
 
     async def settle(self, uid: int, settlement: Mapping[str, object]) -> Mapping[str, object]:
         """Note the call."""
         self._called("settle", uid, dict(settlement))
-        return {"id": settlement.get("id")}
+        return {
+            "account": self.name,
+            "settlement_id": settlement.get("settlement_id", settlement.get("id")),
+            "realized_pnl": str(settlement.get("realized_pnl", 0)),
+            "fees": str(settlement.get("fees", 0)),
+            "repeated": False,
+        }
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

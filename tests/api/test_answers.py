@@ -14,7 +14,9 @@ import jsonschema
 import orjson
 import pytest
 
+from ditad.api.answers import STATUS_OF
 from ditad.api.doors import ConflictError, UnavailableError
+from ditad.api.routes import METHOD_OF, QUESTIONS, Change, Page
 from ditad.api.schema import schema
 from ditad.errors import DitadError, RefusedError, UsageError, VenueError
 from ditad.records import RecordType
@@ -106,6 +108,35 @@ async def test_the_schema_is_served_and_is_one(socket: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(answer.json())
     assert schema() == answer.json()
     assert {reference["$ref"].split("/")[-1] for reference in schema()["answers"].values()} <= set(schema()["$defs"])
+
+
+def test_the_schema_describes_every_path_there_is() -> None:
+    """Each page, question and change has its answer there, and nothing else has; each status has its error."""
+    pages = {f"GET /v1/{page}" for page in Page}
+    asked = {f"GET /v1/accounts/{{account}}/{what}" for what in QUESTIONS}
+    changed = {f"{METHOD_OF[what]} /v1/accounts/{{account}}/{what}" for what in Change}
+    assert pages | asked | changed == set(schema()["answers"])
+    assert {str(status) for status in STATUS_OF.values()} == set(schema()["errors"])
+
+
+@pytest.mark.parametrize(
+    ("path", "words", "name"),
+    [
+        ("audit", ("-X", "POST"), "asked"),
+        ("adopt", ("-d", '{"why":"seen it"}'), "adopted"),
+        ("bot/slots", ("-X", "PUT", "-d", '{"slots":[]}'), "slots_taken"),
+        ("bot/settlements", ("-d", '{"settlement_id":"t1","realized_pnl":"1.1"}'), "settlement_taken"),
+    ],
+)
+@needs_curl
+async def test_every_change_is_answered_as_the_schema_says(
+    socket: Path, path: str, words: tuple[str, ...], name: str
+) -> None:
+    """What was done is said in the form that the schema gives for that path."""
+    async with serving(FakeDaemon(account_with_all_types()), socket, admin_uids=frozenset({os.getuid()})):
+        answer = await curl(socket, f"{MAIN}/{path}", *words)
+    assert 200 == answer.status
+    conforms(answer.json(), name)
 
 
 @pytest.mark.parametrize(

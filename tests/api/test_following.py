@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ditad.api import following
-from ditad.api.client import AnsweredError, ApiClient
+from ditad.api.client import ApiClient
 from ditad.api.listening import listen_at
+from ditad.api.refusals import AnsweredError, GapError
 from ditad.api.server import ApiServer
 from ditad.errors import DaemonUnreachableError
 from ditad.hub import Hub
@@ -166,7 +167,7 @@ async def test_a_daemon_that_stays_away_is_given_up(socket: Path) -> None:
 async def test_what_is_refused_is_not_tried_again(socket: Path) -> None:
     """A follower ahead of the journal ends with the daemon's sentence."""
     async with serving(FakeDaemon(FakeAccount()), socket), ApiClient(socket) as client:
-        with pytest.raises(AnsweredError, match="beyond the newest"):
+        with pytest.raises(GapError, match="beyond the newest"):
             await anext(following.follow(client, "main", after_seq=7))
 
 
@@ -183,8 +184,9 @@ async def test_a_hole_raises(socket: Path) -> None:
     async with await asyncio.start_unix_server(skipping, str(socket)), ApiClient(socket) as client:
         lines = following.follow(client, "main", after_seq=0)
         await anext(lines)
-        with pytest.raises(AnsweredError, match="records 2 to 2 did not come"):
+        with pytest.raises(GapError, match="records 2 to 2 did not come") as found:
             await anext(lines)
+    assert (2, 2) == (found.value.first, found.value.last)
 
 
 async def started(account: FakeAccount, path: Path) -> ApiServer:
