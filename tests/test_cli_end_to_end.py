@@ -95,13 +95,17 @@ class Running:
         """Wait for a log line of this event; gives it."""
         return await self.wrote(f'"event":"{event}"'.encode())
 
-    async def wrote(self, words: bytes) -> dict[str, Any]:
-        """Wait for a line of JSON that holds these words; gives what it says."""
+    async def heard(self, words: bytes) -> bytes:
+        """Wait for a line that holds these words; gives it."""
         async with asyncio.timeout(WAIT_S_MAX), self._wrote:
             await self._wrote.wait_for(lambda: self._ended or any(words in line for line in self._lines))
         found = [line for line in self._lines if words in line]
         assert found, f"it ended without {words!r}; last: {list(self._lines)[-3:]}"
-        line: dict[str, Any] = orjson.loads(found[0])
+        return found[0]
+
+    async def wrote(self, words: bytes) -> dict[str, Any]:
+        """Wait for a line of JSON that holds these words; gives what it says."""
+        line: dict[str, Any] = orjson.loads(await self.heard(words))
         return line
 
     def lines(self) -> list[dict[str, Any]]:

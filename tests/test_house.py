@@ -69,6 +69,7 @@ PURE = {
     "bingx.sign",
     "bingx.audit",
     "journal.schema",
+    "api.refusals",
     "api.routes",
     "api.schema",
     "bookkeeping",
@@ -85,6 +86,10 @@ PURE = {
     "tui.standing",
     "tui.board",
     "tui.detail",
+    "client.answers",
+    "client.reading",
+    "client.telling",
+    "client.usability",
 }
 """Modules that decide: no clock, randomness, socket, file, task or logger."""
 
@@ -111,6 +116,7 @@ MAY_IMPORT = {
     "journal": {"journal", "events", "records", "codec", "errors"},
     "exchange": {"exchange"},
     "api": {"api", "hub", "records", "errors", "clock", "money"},
+    "client": {"client", "api.client", "api.following", "api.refusals", "errors", "money"},
     "hub": {"records", "clock"},
     "tui": {"tui", "api.client", "cli.tables", "clock", "errors"},
     "log": {"log", "log_lines", "log_stream", "errors", "records"},

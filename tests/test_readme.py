@@ -11,12 +11,13 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import orjson
 import pytest
 
+from ditad.client import Client
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
 from tests.support.terminal import needs_tmux, terminal
@@ -83,6 +84,11 @@ def commands() -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
     lines = [re.sub(r"\s+# .*$", "", line).strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def programs() -> list[str]:
+    """Give the python blocks."""
+    return re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
 def test_the_service_recipe_is_run_in_the_sandbox() -> None:
@@ -309,6 +315,28 @@ async def test_the_bots_own_books_by_curl(folder: Path) -> None:
             ]
             assert [] == [answer for answer in told if "error" in answer]
             assert [False, True] == [answer.get("repeated", answer.get("unchanged")) for answer in told]
+
+
+async def test_a_bot_that_trades_only_while_all_is_well(folder: Path) -> None:
+    """The three lines give the capital while the verdict is OK, and stop the bot when there is no daemon."""
+    guarded, watching = programs()
+    run = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(guarded)}"
+    socket = folder / "s"
+    async with asyncio.timeout(WAIT_S_MAX), lived(folder), Client(socket) as client:
+        while not (found := await client.usable(only_ok=True)):
+            async with aclosing(client.events()) as events:  # what is in the way is on its way
+                await anext(events)
+        code, out, err = await shell(run, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
+        assert (0, "") == (code, err)
+        assert found.capital is not None
+        assert re.fullmatch(r"size with [0-9.]+\n", out)
+        environ = {"DITAD_SOCKET": str(socket), "PYTHONUNBUFFERED": "1"}
+        async with running(sys.executable, "-c", watching, environ=environ) as watcher:
+            said = await watcher.heard(b"Fill(")
+        assert said.split()[1] == b"fill"
+    code, out, err = await shell(run, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
+    assert (1, "") == (code, out)
+    assert "NotUsableError: not usable: no daemon" in err
 
 
 async def test_the_same_by_curl(folder: Path) -> None:

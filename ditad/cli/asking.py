@@ -16,9 +16,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from ditad.api.client import ApiClient
+from ditad.client.asking import SOCKET
 from ditad.errors import UsageError
 
-SOCKET: Final = "/run/ditad/ditad.sock"
 NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 
 Answer = TypeVar("Answer")
@@ -68,11 +68,4 @@ def ask(asked: Asked, question: Callable[[ApiClient], Awaitable[Answer]]) -> Ans
 
 async def account_of(client: ApiClient, asked: Asked) -> str:
     """Give the account that is meant; raises `UsageError` where the daemon has several and none was named."""
-    if asked.account is not None:
-        return asked.account
-    names = [str(item["account"]) for item in (await client.get("/v1/accounts"))["items"]]
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise UsageError("the daemon has no account: add one to its settings")
-    raise UsageError(f"the daemon has several accounts: name one with --account ({', '.join(names)})")
+    return await client.account(asked.account)

@@ -1,0 +1,3 @@
+"""The socket that the tests of the server have."""
+
+from tests.api.conftest import socket as socket  # noqa: PLC0414 - the fixture is shared
