@@ -8,9 +8,11 @@ is refused and the nearest known one named; a secret in the file is refused, and
 from __future__ import annotations
 
 import difflib
+import functools
+import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any, Final
 
 from ditad import config_keys as keys
 from ditad.config_keys import Key, Section
-from ditad.config_secrets import CredentialSource, Secret, load_credentials
+from ditad.config_secrets import CredentialSource, Secret, SecretSource, load_credentials, load_tell_secret
 from ditad.config_values import read
 from ditad.errors import SettingsError
 
@@ -121,11 +123,26 @@ class AccountSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TellSettings:
+    """Who is told of divergences and gaps: a command, or (`None`) a url, with a secret header or (`None`) without."""
+
+    command: tuple[str, ...] | None
+    url: str | None
+    header: str | None
+    secret: SecretSource
+    severity: str
+    timeout_s: float
+    retry_s: float
+    waiting_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that the file and the environment say."""
+    """All that the file and the environment say; `tell` of `None`: nobody is told of anything."""
 
     daemon: DaemonSettings
     accounts: tuple[AccountSettings, ...]
+    tell: TellSettings | None = None
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
@@ -145,12 +162,33 @@ def problems(path: Path, environ: Mapping[str, str], *, credentials_too: bool = 
         reading.settings(_parsed(path))
     except SettingsError as exc:
         found += exc.problems
-    for account in reading.accounts if credentials_too else ():
-        try:
-            credentials(account, environ)
-        except SettingsError as exc:
-            found += exc.problems
+    if credentials_too:
+        for account in reading.accounts:
+            found += _problems_of(functools.partial(credentials, account, environ))
+        if reading.tell is not None:
+            found += _problems_of(functools.partial(tell_secret, reading.tell, environ))
+            found += _cannot_be_run(reading.tell)
     return found
+
+
+def _problems_of(reading: Callable[[], object]) -> list[str]:
+    try:
+        reading()
+    except SettingsError as exc:
+        return exc.problems
+    return []
+
+
+def _cannot_be_run(tell: TellSettings) -> list[str]:
+    """Say that the command is not there or is no program, as far as who asks can see."""
+    if tell.command is None or os.access(tell.command[0], os.X_OK):
+        return []
+    return [f"[tell] command: {tell.command[0]} is not there, or is no program that can be run"]
+
+
+def tell_secret(tell: TellSettings, environ: Mapping[str, str]) -> Secret | None:
+    """Read the value of the webhook's header, `None` where it has none; raises `SettingsError` that says what to do."""
+    return None if tell.header is None else load_tell_secret(tell.secret, environ)
 
 
 def credentials(account: AccountSettings, environ: Mapping[str, str]) -> tuple[Secret, Secret]:
@@ -184,12 +222,14 @@ class _Reading:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[str] = []
         self.accounts: list[AccountSettings] = []
+        self.tell: TellSettings | None = None
         self._environ = environ
 
     def settings(self, file: dict[str, Any]) -> Settings:
         """Make settings of a whole file, or raise everything that is wrong with it."""
-        self._unknown("the file", file, ("daemon", "account"))
+        self._unknown("the file", file, ("daemon", "tell", "account"))
         daemon = self._daemon(self._table("[daemon]", file.get("daemon", {})))
+        self._tell(self._table("[tell]", file.get("tell", {})))
         tables = file.get("account", [])
         if not isinstance(tables, list):
             self.problems.append("account: write [[account]] with two brackets, once per account")
@@ -203,7 +243,7 @@ class _Reading:
             self._unique_names(tables)
         if self.problems or daemon is None:
             raise SettingsError(self.problems)
-        return Settings(daemon=daemon, accounts=tuple(self.accounts))
+        return Settings(daemon=daemon, accounts=tuple(self.accounts), tell=self.tell)
 
     def _daemon(self, table: dict[str, Any]) -> DaemonSettings | None:
         before = len(self.problems)
@@ -216,6 +256,16 @@ class _Reading:
         if "socket" in values and len(str(values["socket"]).encode()) > SOCKET_PATH_BYTES_MAX:
             self.problems.append(f"[daemon] socket: its path must not pass {SOCKET_PATH_BYTES_MAX} bytes")
         return None if len(self.problems) > before else DaemonSettings(**values)
+
+    def _tell(self, table: dict[str, Any]) -> None:
+        before = len(self.problems)
+        values = self._values("[tell]", keys.TELL, table)
+        if len(self.problems) == before:
+            self.problems += [f"[tell]: {problem}" for problem in _contradictions_of_tell(values, table)]
+        if len(self.problems) > before or not (values["command"] or values["url"]):
+            return
+        secret = SecretSource(file=values.pop("secret_file"), env=values.pop("secret_env"))
+        self.tell = TellSettings(**values, secret=secret)
 
     def _folder(self, variable: str) -> Path | None:
         """Read a folder that systemd hands over; of several, separated by colons, the first counts (systemd.exec(5))."""
@@ -289,10 +339,10 @@ class _Reading:
             if name in known:
                 continue
             if SECRET_WORDS.fullmatch(name):
+                place = "secret_file" if where == "[tell]" else "[account.credentials] api_key_file and api_secret_file"
                 self.problems.append(
-                    f"{where}: a secret must not stand in the settings ({name}): take it out, make a new one at the "
-                    "exchange if others could read this file, and use [account.credentials] api_key_file and "
-                    "api_secret_file"
+                    f"{where}: a secret must not stand in the settings ({name}): take it out, have a new one made if "
+                    f"others could read this file, and use {place}"
                 )
             else:
                 self.problems.append(f"{where}: there is no key {name[:64]!r}; {_nearest(name, known)}")
@@ -311,6 +361,22 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     if homes:
         return f"it belongs in {homes[0]}"
     return f"the nearest known one is {difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]!r}"
+
+
+def _contradictions_of_tell(values: dict[str, Any], table: dict[str, Any]) -> Iterator[str]:
+    """Say which values of [tell] do not go together."""
+    if values["command"] is not None and values["url"] is not None:
+        yield "command and url: exactly one is due (a command can post as well)"
+    defaults = {key.name: key.default for key in keys.TELL.keys}
+    told = [name for name, value in table.items() if value != defaults[name]]
+    if told and values["command"] is None and values["url"] is None:
+        yield f"command or url is missing: without either {told[0]} has no effect"
+    if values["header"] is not None and values["url"] is None:
+        yield "header is sent to a url only: take it out, or set url"
+    if values["header"] is None and (values["secret_file"] is not None or values["secret_env"] is not None):
+        yield "header is missing: it names what the secret is the value of, such as Authorization"
+    if values["secret_file"] is not None and values["secret_env"] is not None:
+        yield "secret_file and secret_env: exactly one source is due"
 
 
 def _contradictions(account: dict[str, Any], tables: dict[str, dict[str, Any]]) -> Iterator[str]:

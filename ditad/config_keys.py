@@ -17,6 +17,8 @@ ASSET_PATTERN: Final = r"[A-Z0-9]{2,16}"
 WORD_PATTERN: Final = r"[ -~]{1,64}"
 CAPITAL_MAX: Final = 10**12
 DAY_S: Final = 86_400
+WARN: Final = "WARN"
+ERROR: Final = "ERROR"
 
 HOSTS: Final = {
     "live": ("https://open-api.bingx.com", "wss://open-api-swap.bingx.com/swap-market"),
@@ -43,6 +45,8 @@ class Kind(Enum):
     BAR = auto()
     URL = auto()
     VARIABLE = auto()
+    COMMAND = auto()
+    WEBHOOK = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,8 @@ class Key:
             Kind.BAR: "a number with s, m, h or d; 1s to 30d",
             Kind.URL: "https or wss; http and ws to this machine only",
             Kind.VARIABLE: "the name of an environment variable",
+            Kind.COMMAND: f"a list of {self.least} to {self.most} words, the first an absolute path",
+            Kind.WEBHOOK: "https; http to this machine only",
         }.get(self.kind, self.form or self.pattern)
 
 
@@ -147,6 +153,68 @@ DAEMON: Final = Section(
             default="auto",
             choices=("auto", "json", "console"),
             says="auto: json unless a terminal",
+        ),
+    ),
+)
+
+TELL: Final = Section(
+    header="[tell]",
+    says=(
+        "Who is told of divergences and gaps, each change of their state once: a command or a webhook, or nobody. Without",
+        "either nothing else here is due. What is told is one line of JSON: the record of the stream, and around it account,",
+        "news (divergence.opened .confirmed .healed .adopted, gap.opened .final .unclosable), severity (an end is OK) and",
+        "missed (how many before it never arrived). It comes at least once: account and seq tell a repetition.",
+    ),
+    keys=(
+        Key(
+            name="command",
+            kind=Kind.COMMAND,
+            least=1,
+            most=64,
+            example=["/usr/local/bin/tell-me", "--from", "ditad"],
+            says="run for each telling, with it on stdin, without a shell; ends with 0 when it is taken",
+        ),
+        Key(
+            name="url",
+            kind=Kind.WEBHOOK,
+            example="https://hooks.example.org/ditad",
+            says="each telling is posted there, without redirects or proxies; answers 2xx when it is taken",
+        ),
+        Key(
+            name="header",
+            kind=Kind.TEXT,
+            pattern=r"[A-Za-z0-9-]{1,64}",
+            form="a header's name",
+            example="Authorization",
+            says="sent to the url; its whole value is secret and comes from one of the next two, or, with neither, from "
+            "$CREDENTIALS_DIRECTORY/tell.secret",
+        ),
+        Key(name="secret_file", kind=Kind.PATH, example="/etc/ditad/tell.secret", says="holds the header's value"),
+        Key(name="secret_env", kind=Kind.VARIABLE, example="DITAD_TELL_SECRET", says="holds the header's value"),
+        Key(
+            name="severity",
+            kind=Kind.CHOICE,
+            default=WARN,
+            choices=(WARN, ERROR),
+            says="the least that is told: WARN: all; ERROR: what is confirmed or can never be closed; and the end of what "
+            "was told",
+        ),
+        _seconds("timeout_s", 10, 1, 120, "one attempt; a command is killed after it, with all it started"),
+        _seconds(
+            "retry_s",
+            300,
+            0,
+            86_400,
+            "the pauses (1 s, doubling up to 60 s, with jitter) add up to this; then it is given up",
+        ),
+        Key(
+            name="waiting_max",
+            kind=Kind.WHOLE,
+            default=256,
+            unit="tellings",
+            least=1,
+            most=10_000,
+            says="of one account, waiting behind one that is tried; beyond it the oldest is dropped, which is logged",
         ),
     ),
 )
@@ -395,7 +463,7 @@ ACCOUNT_TABLES: Final = {
     "stream": STREAM,
     "key": KEY,
 }
-SECTIONS: Final = (DAEMON, ACCOUNT, *ACCOUNT_TABLES.values())
+SECTIONS: Final = (DAEMON, TELL, ACCOUNT, *ACCOUNT_TABLES.values())
 
 MINIMAL: Final = """\
 [[account]]

@@ -1,4 +1,4 @@
-"""The API key and secret of an account, from exactly one place that only the daemon can read.
+"""The API key and secret of an account, and the webhook's, each from exactly one place that only the daemon can read.
 
 What enters: where the settings say they are, and the environment. What leaves: `Secret`s, which never show what they
 hold. What holds: no sentence here repeats a value or a file's content, because people paste secrets in wrong places.
@@ -82,6 +82,35 @@ def load_credentials(account: str, source: CredentialSource, environ: Mapping[st
     return secrets[0], secrets[1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """Where one secret is: a file, a variable, or (both `None`) the credentials directory."""
+
+    file: Path | None = None
+    env: str | None = None
+
+
+def load_tell_secret(source: SecretSource, environ: Mapping[str, str]) -> Secret:
+    """Read the value of the webhook's header; raises `SettingsError` with a sentence."""
+    try:
+        return Secret(_bounded(_of_tell(source, environ), spaces=True))
+    except _UnusableError as exc:
+        raise SettingsError([f"[tell] the header's value: {exc}"]) from None
+
+
+def _of_tell(source: SecretSource, environ: Mapping[str, str]) -> bytes:
+    if source.file is not None:
+        return _of_file(source.file, private=True)
+    if source.env is not None:
+        return _of_variable(source.env, "secret_env", environ)
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise _UnusableError(
+            "no source is given: set secret_file or secret_env, or LoadCredential=tell.secret in the unit"
+        )
+    return _of_file(Path(folder) / "tell.secret", private=False)
+
+
 class _UnusableError(Exception):
     """Why one of the two cannot be used."""
 
@@ -90,10 +119,7 @@ def _found(account: str, word: str, file: Path | None, variable: str | None, env
     if file is not None:
         return _of_file(file, private=True)
     if variable is not None:
-        text = environ.get(variable)
-        if not text:
-            raise _UnusableError(f"the environment variable that {word}_env names is not set")
-        return text.encode(errors="surrogateescape")
+        return _of_variable(variable, f"{word}_env", environ)
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise _UnusableError(
@@ -102,6 +128,13 @@ def _found(account: str, word: str, file: Path | None, variable: str | None, env
         )
     # systemd keeps this folder for the unit alone; under an ACL its files look group-readable and are not.
     return _of_file(Path(folder) / f"{account}.{word}", private=False)
+
+
+def _of_variable(variable: str, key: str, environ: Mapping[str, str]) -> bytes:
+    text = environ.get(variable)
+    if not text:
+        raise _UnusableError(f"the environment variable that {key} names is not set")
+    return text.encode(errors="surrogateescape")
 
 
 def _of_file(path: Path, *, private: bool) -> bytes:
@@ -122,12 +155,12 @@ def _of_file(path: Path, *, private: bool) -> bytes:
         os.close(descriptor)
 
 
-def _bounded(data: bytes) -> str:
+def _bounded(data: bytes, *, spaces: bool = False) -> str:
     text = data.rstrip(b"\r\n")
     if len(data) > SECRET_BYTES_MAX:
         raise _UnusableError(f"is longer than {SECRET_BYTES_MAX} bytes, which no key is")
     if len(text) < SECRET_LENGTH_MIN:
         raise _UnusableError("is empty or too short to be one")
-    if not all(0x21 <= byte <= 0x7E for byte in text):
-        raise _UnusableError("holds a space, a line break or another character that no key has")
+    if not all(0x21 <= byte <= 0x7E or (spaces and byte == 0x20) for byte in text):
+        raise _UnusableError(f"holds a {'' if spaces else 'space, a '}line break or another character that no key has")
     return text.decode("ascii")

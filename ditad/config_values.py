@@ -112,6 +112,18 @@ def _bar(key: Key, value: object) -> int:
 
 
 def _url(_key: Key, value: object) -> str:
+    return _address(value).rstrip("/")
+
+
+def _webhook(_key: Key, value: object) -> str:
+    """Read an address as it is: a slash at its end may be meant."""
+    address = _address(value)
+    if not address.startswith("http"):
+        raise ValueError("must begin with https:// (or http:// to this machine)")
+    return address
+
+
+def _address(value: object) -> str:
     parts = _split(value)
     if parts is None or not parts.hostname or parts.scheme not in _SECURE | _PLAIN:
         raise ValueError("must be an address such as https://host or wss://host/path, in quotes")
@@ -119,7 +131,7 @@ def _url(_key: Key, value: object) -> str:
         raise ValueError("must be an address alone, without user, query or fragment")
     if parts.scheme in _PLAIN and not _is_loopback(parts.hostname):
         raise ValueError(f"must not be plain {parts.scheme} beyond this machine: use {parts.scheme}s")
-    return parts.geturl().rstrip("/")
+    return parts.geturl()
 
 
 def _split(value: object) -> SplitResult | None:
@@ -148,6 +160,17 @@ def _variable(key: Key, value: object) -> str:
     return value
 
 
+def _command(key: Key, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not key.least <= len(value) <= key.most:
+        raise ValueError(f"must be {key.bound}")
+    for word in value:
+        if not isinstance(word, str) or "\0" in word or len(word) > PATH_LENGTH_MAX:
+            raise ValueError("holds what is no word: each stands in quotes")
+    if not value[0].startswith("/"):
+        raise ValueError("must begin with the absolute path of a program")
+    return tuple(value)
+
+
 _READERS: Final[dict[Kind, Callable[[Key, object], object]]] = {
     Kind.TEXT: _text,
     Kind.CHOICE: _choice,
@@ -163,4 +186,6 @@ _READERS: Final[dict[Kind, Callable[[Key, object], object]]] = {
     Kind.BAR: _bar,
     Kind.URL: _url,
     Kind.VARIABLE: _variable,
+    Kind.COMMAND: _command,
+    Kind.WEBHOOK: _webhook,
 }

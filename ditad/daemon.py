@@ -24,7 +24,8 @@ from ditad import __version__, notify, secrecy
 from ditad.api.listening import Listener, handed_in, listen_at, take_over
 from ditad.api.server import ApiServer
 from ditad.clock import Clock, SystemClock
-from ditad.config import Settings, credentials, load
+from ditad.config import Settings, TellSettings, credentials, load, tell_secret
+from ditad.config_secrets import Secret
 from ditad.errors import DitadError, SettingsError
 from ditad.journal import StateFolder
 from ditad.log import configure, set_level
@@ -34,6 +35,9 @@ from ditad.notify import ServiceManager, Watchdog
 from ditad.reloading import reloaded
 from ditad.reporting import Log
 from ditad.service import AccountService
+from ditad.tell.command import Command
+from ditad.tell.hook import Hook
+from ditad.tell.webhook import Webhook
 
 STOP_S_MAX: Final = 4.0
 """An orderly end takes at most this long; then the process ends as it is."""
@@ -79,10 +83,14 @@ class Daemon:
         self._remark = ""
         self._server = ApiServer(self, admin_uids=frozenset(settings.daemon.admin_uids))
         keys = _all_credentials(settings, environ)
+        header = None if settings.tell is None else tell_secret(settings.tell, environ)
+        hook = None if settings.tell is None else hook_of(settings.tell, header)
         if stream is not None:
             for pair in keys.values():
                 for secret in pair:
                     stream.hide(secret)
+            if header is not None:
+                stream.hide(header.reveal())
         self._folder = StateFolder.acquire(settings.daemon.state_dir)
         self._services: dict[str, AccountService] = {}
         try:
@@ -95,6 +103,8 @@ class Daemon:
                     log=structlog.get_logger().bind(account=account.name),
                     conceal=(lambda _: None) if stream is None else functools.partial(stream.hide, passing=True),
                     folding=functools.partial(self._folding, account.name),
+                    tell=settings.tell,
+                    hook=hook,
                 )
         except BaseException:
             self.release()
@@ -176,6 +186,7 @@ class Daemon:
         async with asyncio.TaskGroup() as feeds:
             tasks = [feeds.create_task(service.listen()) for service in self._services.values()]
             tasks += [feeds.create_task(service.prune()) for service in self._services.values()]
+            tasks += [feeds.create_task(service.tell()) for service in self._services.values()]
             tasks.append(feeds.create_task(self._tell_status()))
             await self._stopping.wait()
             self._log.info("daemon.stopping")
@@ -235,6 +246,15 @@ class Daemon:
         for service in self._services.values():
             service.abandon()
         self._folder.release()
+
+
+def hook_of(tell: TellSettings, header: Secret | None) -> Hook:
+    """Make what is told of divergences and gaps."""
+    if tell.command is not None:
+        return Command(tell.command, timeout_s=tell.timeout_s)
+    assert tell.url is not None, "settings that tell have a command or a url"
+    headers = {} if tell.header is None or header is None else {tell.header: header.reveal()}
+    return Webhook(tell.url, headers=headers, timeout_s=tell.timeout_s)
 
 
 def _all_credentials(settings: Settings, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -304,7 +324,8 @@ def run(path: Path) -> int:
 def _variables(settings: Settings) -> list[str | None]:
     """Name the variables that hold secrets."""
     sources = [account.credentials for account in settings.accounts]
-    return [name for source in sources for name in (source.api_key_env, source.api_secret_env)]
+    names = [name for source in sources for name in (source.api_key_env, source.api_secret_env)]
+    return names if settings.tell is None else [*names, settings.tell.secret.env]
 
 
 async def _until_signalled(

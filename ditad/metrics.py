@@ -49,6 +49,9 @@ class AccountsCollector(Collector):
         ignored = CounterMetricFamily(
             "ditad_frames_without_effect", "Frames that change nothing.", labels=["account", "kind"]
         )
+        tellings = CounterMetricFamily(
+            "ditad_tellings", "What became of tellings of divergences and gaps.", labels=["account", "outcome"]
+        )
         gauges = {
             "open": GaugeMetricFamily("ditad_open_positions", "Open positions of K.", labels=ACCOUNT),
             "gaps": GaugeMetricFamily("ditad_gaps", "Gaps that are not final.", labels=ACCOUNT),
@@ -58,6 +61,7 @@ class AccountsCollector(Collector):
             ),
             "queued": GaugeMetricFamily("ditad_queued_events", "Events that wait for the journal.", labels=ACCOUNT),
             "readers": GaugeMetricFamily("ditad_subscribers", "Readers of the event stream.", labels=ACCOUNT),
+            "waiting": GaugeMetricFamily("ditad_waiting_tellings", "Tellings that wait to be told.", labels=ACCOUNT),
             "ready": GaugeMetricFamily("ditad_ready", "1 when the account is ready.", labels=ACCOUNT),
             "stream": GaugeMetricFamily("ditad_stream_connected", "1 while a private stream lives.", labels=ACCOUNT),
             "frame_age": GaugeMetricFamily(
@@ -98,12 +102,16 @@ class AccountsCollector(Collector):
                 "stream": stream.connected,
                 "heard": (self._clock.now_us() - state.at_us) / US_PER_S,
             }
+            if account.teller is not None:
+                figures["waiting"] = account.teller.waiting
+                for outcome, count in account.teller.counts.items():
+                    tellings.add_metric([name, outcome], float(count))
             for key, age_s in (("frame_age", stream.last_frame_age_s), ("key_age", stream.key_age_s)):
                 if age_s is not None:
                     gauges[key].add_metric([name], age_s)
             for key, figure in figures.items():
                 gauges[key].add_metric([name], float(figure))
-        yield from (status, capital, *counters.values(), asked, ignored, *gauges.values())
+        yield from (status, capital, *counters.values(), asked, ignored, tellings, *gauges.values())
 
 
 def metrics_text(accounts: Mapping[str, AccountService], clock: Clock) -> bytes:

@@ -30,7 +30,7 @@ def reloaded(now: Settings, read: Settings) -> Reloaded:
     news = {account.name: account for account in read.accounts}
     daemon = replace(now.daemon, **{key: getattr(read.daemon, key) for key in DAEMON_KEYS})
     accounts = tuple(_account(account, news.get(account.name)) for account in now.accounts)
-    settings = Settings(daemon=daemon, accounts=accounts)
+    settings = replace(now, daemon=daemon, accounts=accounts)
     before, after, wanted = dict(_flat(now)), dict(_flat(settings)), dict(_flat(read))
     names = sorted({*before, *wanted})
     return Reloaded(
@@ -47,6 +47,8 @@ def _account(now: AccountSettings, read: AccountSettings | None) -> AccountSetti
 def _flat(settings: Settings) -> Iterator[tuple[str, object]]:
     """Name every value by its place; of an account that is new or gone its name alone."""
     yield from _values("daemon", settings.daemon)
+    if settings.tell is not None:
+        yield from _values("tell", settings.tell)
     for account in settings.accounts:
         yield from _values(f"account {account.name}", account)
 

@@ -24,7 +24,7 @@ from ditad.bingx.network import Internet, Network
 from ditad.bingx.options import LIVE
 from ditad.bot_door import BotDoor
 from ditad.clock import US_PER_S, Clock
-from ditad.config import AccountSettings
+from ditad.config import AccountSettings, TellSettings
 from ditad.errors import VenueFatalError
 from ditad.events import Event, SettingsInForce, StreamChanged, StreamState
 from ditad.hub import Hub
@@ -35,6 +35,9 @@ from ditad.projection import Projection
 from ditad.records import Record, RecordType, rfc3339, rfc3339_ms
 from ditad.reporting import Reporter
 from ditad.state import FOLD_VERSION
+from ditad.tell.hook import Hook
+from ditad.tell.place import PlaceFile
+from ditad.tell.teller import Teller, TellOptions
 from ditad.turn import capital_raw
 
 HUB_RECORDS_MAX = 8_192
@@ -66,10 +69,13 @@ class AccountService:
         chance: random.Random | None = None,
         conceal: Callable[[str], None] = lambda _: None,
         folding: Callable[[int], None] = lambda _: None,
+        tell: TellSettings | None = None,
+        hook: Hook | None = None,
     ) -> None:
         """`network` and `chance` are those of the machine, unless somebody simulates them.
 
         `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at.
+        `hook` is told of divergences and gaps, as `tell` says; without it nobody is.
         """
         self.settings = settings
         self._conceal = conceal
@@ -100,7 +106,19 @@ class AccountService:
         self._bot = BotDoor(account=settings.name, bot_uids=settings.bot_uids, pipeline=self.pipeline, clock=clock)
         self._retry = asyncio.Event()
         self._explained: explaining.Standing | None = None
+        self.teller = None if hook is None or tell is None else self._new_teller(tell, hook)
         self.feed = self._new_feed()
+
+    def _new_teller(self, tell: TellSettings, hook: Hook) -> Teller:
+        """Make who tells of this account; what the journal held before this run is not news to anybody."""
+        return Teller(
+            door=self,
+            hook=hook,
+            file=PlaceFile(self._folder, self.settings.name),
+            options=TellOptions(severity=tell.severity, retry_s=tell.retry_s, waiting_max=tell.waiting_max),
+            log=self._log,
+            chance=self._random,
+        )
 
     def _new_feed(self) -> Feed:
         """Make a conversation; one that was refused is not taken up again."""
@@ -150,6 +168,11 @@ class AccountService:
                 await self._retry.wait()
         except TimeoutError:
             return
+
+    async def tell(self) -> None:
+        """Tell of divergences and gaps until cancelled, if somebody is to be told."""
+        if self.teller is not None:
+            await self.teller.run()
 
     async def prune(self) -> None:
         """Take away raw frames older than `raw_days`, a little at a time, for ever."""

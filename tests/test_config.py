@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,13 @@ from ditad.config import (
     ReconcileSettings,
     Settings,
     StreamSettings,
+    TellSettings,
     credentials,
     load,
     problems,
+    tell_secret,
 )
-from ditad.config_secrets import CredentialSource, Secret
+from ditad.config_secrets import CredentialSource, Secret, SecretSource
 from ditad.config_template import template
 from ditad.errors import SettingsError
 
@@ -47,6 +50,10 @@ def wrong(path: Path, **environ: str) -> list[str]:
         load(path, environ=environ)
     assert 78 == refused.value.exit_code
     return refused.value.problems
+
+
+HOOK = '[tell]\ncommand = ["/bin/true"]\n'
+WEBHOOK = '[tell]\nurl = "https://hooks.example.org/ditad/"\n'
 
 
 # ---- the file that ships --------------------------------------------------------------------------------------------
@@ -562,3 +569,135 @@ def test_the_exchanges_own_hosts_are_not_asked_faster_than_they_allow(tmp_path: 
     with pytest.raises(SettingsError) as caught:
         load(path, environ={})
     assert ["account main: [audit]: requests_per_s is at most 2 on the exchange's own hosts"] == caught.value.problems
+
+
+# ---- who is told ------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_told_without_a_hook(write: Write) -> None:
+    """Without the table, and with one that says nothing but defaults."""
+    assert None is load(write(MINIMAL), environ={}).tell
+    assert None is load(write('[tell]\nseverity = "WARN"\n' + MINIMAL), environ={}).tell
+
+
+def test_a_hook_has_its_defaults(write: Write) -> None:
+    """A command keeps its words, an address its slash; the rest is as the table says."""
+    command, url = (load(write(text + MINIMAL), environ={}).tell for text in (HOOK, WEBHOOK))
+    defaults: dict[str, Any] = {
+        "header": None,
+        "severity": "WARN",
+        "timeout_s": 10.0,
+        "retry_s": 300.0,
+        "waiting_max": 256,
+    }
+    assert TellSettings(command=("/bin/true",), url=None, secret=SecretSource(), **defaults) == command
+    assert TellSettings(command=None, url="https://hooks.example.org/ditad/", secret=SecretSource(), **defaults) == url
+
+
+def test_every_commented_key_of_tell_can_be_taken_in(write: Write) -> None:
+    """What is commented out is a valid example of its key."""
+    text = shipped().read_text()
+    for names in (("command",), ("url", "header", "secret_file"), ("url", "header", "secret_env")):
+        taken = text
+        for name in names:
+            assert f"\n# {name} = " in taken
+            taken = taken.replace(f"\n# {name} = ", f"\n{name} = ")
+        tell = load(write(taken), environ={}).tell
+        assert tell is not None
+        assert (names[0] == "command") == (tell.url is None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("command = []", "command must be a list of 1 to 64 words, the first an absolute path"),
+        ('command = "/bin/true"', "command must be a list of 1 to 64 words"),
+        ('command = ["tell"]', "command must begin with the absolute path of a program"),
+        ('command = ["/bin/true", 1]', "command holds what is no word"),
+        ('url = "http://hooks.example.org/x"', "url must not be plain http beyond this machine"),
+        ('url = "wss://hooks.example.org/x"', "url must begin with https://"),
+        ('url = "https://hooks.example.org/x?token=1"', "url must be an address alone"),
+        ('url = "https://a.b/"\nheader = "X: y"', "header must be a header's name"),
+        ('url = "https://a.b/"\nseverity = "OK"', "severity must be one of WARN | ERROR"),
+        ('url = "https://a.b/"\ntimeout_s = 0', "timeout_s is 0, out of its bounds: 1 to 120 s"),
+        ('url = "https://a.b/"\nretry_s = -1', "retry_s is -1, out of its bounds: 0 to 86400 s"),
+        ('url = "https://a.b/"\nwaiting_max = 0', "waiting_max is 0, out of its bounds: 1 to 10000 tellings"),
+        ('url = "https://a.b/"\ncommand = ["/bin/true"]', "command and url: exactly one is due"),
+        ('severity = "ERROR"', "command or url is missing: without either severity has no effect"),
+        ('command = ["/bin/true"]\nheader = "Authorization"', "header is sent to a url only"),
+        ('url = "https://a.b/"\nsecret_env = "X"', "header is missing: it names what the secret is the value of"),
+        (
+            'url = "https://a.b/"\nheader = "X"\nsecret_env = "X"\nsecret_file = "/x"',
+            "secret_file and secret_env: exactly one source is due",
+        ),
+        ('url = "https://a.b/"\nsecret = "x"', "a secret must not stand in the settings (secret): take it out"),
+        ('comand = ["/bin/true"]', "there is no key 'comand'; the nearest known one is 'command'"),
+        ('urls = "https://a.b/"', "there is no key 'urls'; the nearest known one is 'url'"),
+    ],
+)
+def test_a_wrong_hook_says_what_is_due(write: Write, lines: str, said: str) -> None:
+    """Each mistake is named with its key, and what would be right."""
+    (problem, *_) = wrong(write(f"[tell]\n{lines}\n{MINIMAL}"))
+    assert problem.startswith("[tell]")
+    assert said in problem
+
+
+def test_a_hook_on_this_machine_may_be_plain(write: Write) -> None:
+    """What does not leave it needs no TLS."""
+    for host in ("localhost:8080", "127.0.0.1", "[::1]:9"):
+        tell = load(write(f'[tell]\nurl = "http://{host}/x"\n{MINIMAL}'), environ={}).tell
+        assert tell is not None
+        assert f"http://{host}/x" == tell.url
+
+
+@pytest.mark.parametrize(
+    ("source", "environ"),
+    [
+        ('secret_file = "{folder}/secret"', {}),
+        ('secret_env = "TELL"', {"TELL": "Bearer s3cret-s3cret"}),
+        ("", {"CREDENTIALS_DIRECTORY": "{folder}"}),
+    ],
+)
+def test_the_headers_value_comes_from_one_of_three(
+    tmp_path: Path, write: Write, source: str, environ: dict[str, str]
+) -> None:
+    """A file, a variable or systemd's credential; it may have a space in it, and does not show."""
+    for name in ("secret", "tell.secret"):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text("Bearer s3cret-s3cret\n")
+    text = f'{WEBHOOK}header = "Authorization"\n{source.format(folder=tmp_path)}\n{MINIMAL}'
+    tell = load(write(text), environ={}).tell
+    assert tell is not None
+    found = tell_secret(tell, {name: value.format(folder=tmp_path) for name, value in environ.items()})
+    assert found is not None
+    assert ("Bearer s3cret-s3cret", "Secret(***)") == (found.reveal(), repr(found))
+
+
+@pytest.mark.parametrize(
+    ("source", "content", "said"),
+    [
+        ("", None, "no source is given: set secret_file or secret_env, or LoadCredential=tell.secret"),
+        ('secret_env = "NOT_THERE"', None, "the environment variable that secret_env names is not set"),
+        ('secret_file = "{folder}/secret"', "Bearer a\tb-s3cret", "holds a line break or another character"),
+        ('secret_file = "{folder}/secret"', "x", "is empty or too short"),
+    ],
+)
+def test_a_headers_value_that_cannot_be_had_is_said_unseen(
+    tmp_path: Path, write: Write, source: str, content: str | None, said: str
+) -> None:
+    """By `check-config` among the other problems, without what it is."""
+    if content is not None:
+        (tmp_path / "secret").touch(mode=0o600)
+        (tmp_path / "secret").write_text(content)
+    path = write(f'{WEBHOOK}header = "Authorization"\n{source.format(folder=tmp_path)}\n{MINIMAL}')
+    found = [problem for problem in problems(path, {}) if problem.startswith("[tell]")]
+    assert [said] == [said for problem in found if said in problem]
+    assert "s3cret" not in "".join(found)
+
+
+def test_a_command_that_cannot_be_run_is_said_beforehand(write: Write) -> None:
+    """By `check-config`; a daemon starts all the same, for it may be there when it is needed."""
+    path = write(HOOK.replace("/bin/true", "/nowhere/tell") + MINIMAL)
+    assert load(path, environ={}).tell is not None
+    assert "[tell] command: /nowhere/tell is not there, or is no program that can be run" in problems(path, {})
+    assert [] == [problem for problem in problems(write(HOOK + MINIMAL), {}) if problem.startswith("[tell]")]

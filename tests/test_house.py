@@ -86,6 +86,7 @@ PURE = {
     "tui.standing",
     "tui.board",
     "tui.detail",
+    "tell.news",
     "client.answers",
     "client.reading",
     "client.telling",
@@ -119,6 +120,7 @@ MAY_IMPORT = {
     "client": {"client", "api.client", "api.following", "api.refusals", "errors", "money"},
     "hub": {"records", "clock"},
     "tui": {"tui", "api.client", "cli.tables", "clock", "errors"},
+    "tell": {"tell", "api.answers", "api.doors", "api.feed", "api.routes", "errors", "records"},
     "log": {"log", "log_lines", "log_stream", "errors", "records"},
 }
 """For each folder or file at a border, what of ours it may import."""

@@ -11,6 +11,7 @@ import pytest
 from ditad.config import Settings, load
 from ditad.reloading import Reloaded, reloaded
 
+TOLD = '[tell]\nurl = "https://hooks.example.org/x"\n'
 ACCOUNT = '[[account]]\nname = "{name}"\nenvironment = "live"\n{more}\n'
 
 
@@ -81,7 +82,7 @@ def test_accounts_come_and_go_by_a_restart(tmp_path: Path) -> None:
 
 def test_every_setting_is_either_taken_or_named(tmp_path: Path) -> None:
     """Whatever key differs, its name stands in one of the two lists: no key of a file is forgotten."""
-    one = settings(tmp_path, "main")
+    one = settings(tmp_path, "main", daemon=TOLD)
 
     def moved(record: object) -> Any:
         """Change every value of a record to something else."""
@@ -96,10 +97,20 @@ def test_every_setting_is_either_taken_or_named(tmp_path: Path) -> None:
             },
         )
 
-    other = dataclasses.replace(one, daemon=moved(one.daemon), accounts=(moved(one.accounts[0]),))
+    other = dataclasses.replace(one, daemon=moved(one.daemon), tell=moved(one.tell), accounts=(moved(one.accounts[0]),))
     found = reloaded(one, other)
     leaves = sum(1 for _ in _leaves(one))
     assert leaves - 1 == len(found.taken) + len(found.waiting)  # all but the account's name
+
+
+def test_who_is_told_waits_for_a_restart(tmp_path: Path) -> None:
+    """A hook that is new, other or gone is named, key by key."""
+    without, told = settings(tmp_path, "main"), settings(tmp_path, "main", daemon=TOLD)
+    names = tuple(f"tell {key}" for key in ("retry_s", "severity", "timeout_s", "url", "waiting_max"))
+    assert ((), names) == news(tmp_path, without, told)
+    assert ((), names) == news(tmp_path, told, without)
+    other = settings(tmp_path, "main", daemon=TOLD.replace("/x", "/y"))
+    assert ((), ("tell url",)) == news(tmp_path, told, other)
 
 
 def _leaves(record: object) -> list[object]:
