@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from ditad.client import Client
+from ditad.config import load
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
 from tests.support.terminal import needs_tmux, terminal
@@ -89,6 +90,16 @@ def commands() -> list[str]:
 def programs() -> list[str]:
     """Give the python blocks."""
     return re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_hook_is_one(folder: Path) -> None:
+    """What is shown of [tell] can stand in front of an account's settings."""
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    path = folder / "ditad.toml"
+    path.write_text(block + '[[account]]\nname = "main"\nenvironment = "live"\n')
+    tell = load(path, environ={}).tell
+    assert tell is not None
+    assert (("/usr/local/bin/tell-me",), "ERROR") == (tell.command, tell.severity)
 
 
 def test_the_service_recipe_is_run_in_the_sandbox() -> None:

@@ -49,6 +49,8 @@ from tests.systemd.venue import NAME, PORT, NameServer, exchange_on_the_net
 SETTINGS: Final = Path("/etc/ditad/ditad.toml")
 STATE: Final = Path("/var/lib/ditad")
 UNIT_FILE: Final = Path("/etc/systemd/system/ditad.service")
+TOLD: Final = STATE / "told"
+TELL: Final = ["/bin/sh", "-c", f"cat >> {TOLD}"]
 BOT, STRANGER = "bot", "stranger"
 EXPOSURE_MAX_TENTHS: Final = "12"
 STOP_S_MAX: Final = 3.0
@@ -150,6 +152,8 @@ def write_settings(**changes: str) -> None:
     custom = f'environment = "custom"\nrest_url = "https://{NAME}:{PORT}"\nws_url = "wss://{NAME}:{PORT}/swap-market"'
     text, count = re.subn(r'^environment = "live".*$', custom, text, flags=re.MULTILINE)
     assert count == 1, "the shipped file is for the live exchange"
+    text, count = re.subn(r"^# command = .*$", f"command = {json.dumps(TELL)}", text, flags=re.MULTILINE)
+    assert count == 1, "the shipped file has a place for a command"
     for name, value in {**FAST, "bot_uids": f"[{uid_of(BOT)}]", **changes}.items():
         text, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
         assert count == 1, f"{name} stands in the shipped file once"
@@ -505,6 +509,25 @@ async def alone(service: Service) -> None:
     checks.equal("... and K is the books again", [], (await service.agreed())["problems"])
 
 
+async def telling(service: Service) -> None:
+    """A command of `[tell]` ran behind the walls, and heard of the gaps that the restarts have left."""
+    checks = service.checks
+    came = await until(lambda: _told_as_often("gap.opened", "gap.final"))
+    lines = [json.loads(line) for line in TOLD.read_text().splitlines()] if TOLD.exists() else []
+    words = [line["news"] for line in lines]
+    checks.that("a command behind the walls is told of each gap's beginning and end", came, f"{len(words)} tellings")
+    seqs = [line["seq"] for line in lines]
+    checks.that("... in order, and nothing twice but what was under way at a kill", seqs == sorted(seqs), seqs)
+    checks.equal("... each taken", [], await told("tell.failed"))
+
+
+async def _told_as_often(opened: str, closed: str) -> bool:
+    """Say whether every gap that was told of is over, each telling counted once however often it came."""
+    lines = [json.loads(line) for line in TOLD.read_text().splitlines()] if TOLD.exists() else []
+    words = [news for _, news in {(line["seq"], line["news"]) for line in lines}]
+    return words.count(opened) == words.count(closed) > 0
+
+
 async def stopping(service: Service) -> None:
     """SIGTERM with a reader that does not read: quick, in order, and nothing stays."""
     checks = service.checks
@@ -532,7 +555,7 @@ async def reader(service: Service) -> None:
 
 STORY: Final[tuple[Callable[[Service], Awaitable[None]], ...]] = (
     *(ready, main_job, log, peers, restarting, log, secrets, walls, killed, wedged, reloading, alone),
-    *(refused_settings, reader, secrets, stopping),
+    *(refused_settings, reader, telling, secrets, stopping),
 )
 
 
