@@ -7,6 +7,7 @@ of the answer the status alone is read. It is the only road out of the package b
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import aiohttp
@@ -57,5 +58,6 @@ def _failure(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         return "its certificate is not valid"
     if isinstance(exc, aiohttp.ClientConnectorError):
-        return exc.os_error.strerror or type(exc.os_error).__name__
+        number = exc.os_error.errno  # its own words name addresses
+        return os.strerror(number) if number else type(exc.os_error).__name__
     return type(exc).__name__

@@ -93,6 +93,19 @@ async def test_what_was_under_way_at_the_end_is_told_again(tmp_path: Path) -> No
     assert [(1, "gap.opened"), (2, "gap.opened")] == hook.news
 
 
+async def test_each_telling_that_is_over_is_kept_at_once(tmp_path: Path) -> None:
+    """A daemon that is killed tells again what was under way, and nothing before it."""
+    account, hook, file = FakeAccount(), Receiver(), PlaceFile(tmp_path, "main")
+    async with telling(teller_of(account, hook, tmp_path)):
+        account.add(of("gap", "g1", "open", 1))
+        await until(lambda: file.load()[0] == Place(after_seq=1, told={"g1": "open"}))
+        hook.free.clear()
+        hook.entered.clear()
+        account.add(*opened([2, 3]))
+        await hook.entered.wait()
+        assert (Place(after_seq=1, told={"g1": "open"}), "") == file.load()
+
+
 async def test_a_quiet_end_keeps_how_far_it_read(tmp_path: Path) -> None:
     """The next start looks through nothing that was no news."""
     account, hook = FakeAccount(hub=Hub(100, 1_000_000, bookmark_s=0.001)), Receiver()
