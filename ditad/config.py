@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,8 @@ from typing import Any, Final
 
 from ditad import config_keys as keys
 from ditad.config_keys import Key, Section
-from ditad.config_secrets import CredentialSource, Secret, SecretSource, load_credentials, load_tell_secret
+from ditad.config_secrets import CredentialSource, Secret, SecretSource, load_credentials
+from ditad.config_tell import TellSettings, cannot_be_run, contradictions, tell_secret
 from ditad.config_values import read
 from ditad.errors import SettingsError
 
@@ -123,20 +123,6 @@ class AccountSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TellSettings:
-    """Who is told of divergences and gaps: a command, or (`None`) a url, with a secret header or (`None`) without."""
-
-    command: tuple[str, ...] | None
-    url: str | None
-    header: str | None
-    secret: SecretSource
-    severity: str
-    timeout_s: float
-    retry_s: float
-    waiting_max: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that the file and the environment say; `tell` of `None`: nobody is told of anything."""
 
@@ -167,7 +153,7 @@ def problems(path: Path, environ: Mapping[str, str], *, credentials_too: bool = 
             found += _problems_of(functools.partial(credentials, account, environ))
         if reading.tell is not None:
             found += _problems_of(functools.partial(tell_secret, reading.tell, environ))
-            found += _cannot_be_run(reading.tell)
+            found += cannot_be_run(reading.tell)
     return found
 
 
@@ -177,18 +163,6 @@ def _problems_of(reading: Callable[[], object]) -> list[str]:
     except SettingsError as exc:
         return exc.problems
     return []
-
-
-def _cannot_be_run(tell: TellSettings) -> list[str]:
-    """Say that the command is not there or is no program, as far as who asks can see."""
-    if tell.command is None or os.access(tell.command[0], os.X_OK):
-        return []
-    return [f"[tell] command: {tell.command[0]} is not there, or is no program that can be run"]
-
-
-def tell_secret(tell: TellSettings, environ: Mapping[str, str]) -> Secret | None:
-    """Read the value of the webhook's header, `None` where it has none; raises `SettingsError` that says what to do."""
-    return None if tell.header is None else load_tell_secret(tell.secret, environ)
 
 
 def credentials(account: AccountSettings, environ: Mapping[str, str]) -> tuple[Secret, Secret]:
@@ -261,7 +235,7 @@ class _Reading:
         before = len(self.problems)
         values = self._values("[tell]", keys.TELL, table)
         if len(self.problems) == before:
-            self.problems += [f"[tell]: {problem}" for problem in _contradictions_of_tell(values, table)]
+            self.problems += [f"[tell]: {problem}" for problem in contradictions(values, table)]
         if len(self.problems) > before or not (values["command"] or values["url"]):
             return
         secret = SecretSource(file=values.pop("secret_file"), env=values.pop("secret_env"))
@@ -361,22 +335,6 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     if homes:
         return f"it belongs in {homes[0]}"
     return f"the nearest known one is {difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]!r}"
-
-
-def _contradictions_of_tell(values: dict[str, Any], table: dict[str, Any]) -> Iterator[str]:
-    """Say which values of [tell] do not go together."""
-    if values["command"] is not None and values["url"] is not None:
-        yield "command and url: exactly one is due (a command can post as well)"
-    defaults = {key.name: key.default for key in keys.TELL.keys}
-    told = [name for name, value in table.items() if value != defaults[name]]
-    if told and values["command"] is None and values["url"] is None:
-        yield f"command or url is missing: without either {told[0]} has no effect"
-    if values["header"] is not None and values["url"] is None:
-        yield "header is sent to a url only: take it out, or set url"
-    if values["header"] is None and (values["secret_file"] is not None or values["secret_env"] is not None):
-        yield "header is missing: it names what the secret is the value of, such as Authorization"
-    if values["secret_file"] is not None and values["secret_env"] is not None:
-        yield "secret_file and secret_env: exactly one source is due"
 
 
 def _contradictions(account: dict[str, Any], tables: dict[str, dict[str, Any]]) -> Iterator[str]:

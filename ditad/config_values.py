@@ -140,6 +140,7 @@ def _split(value: object) -> SplitResult | None:
     try:
         parts = urlsplit(value)
         _ = parts.port
+        _ = (parts.hostname or "").encode("idna")  # as it is looked up
     except ValueError:
         return None
     return parts

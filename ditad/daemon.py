@@ -24,8 +24,9 @@ from ditad import __version__, notify, secrecy
 from ditad.api.listening import Listener, handed_in, listen_at, take_over
 from ditad.api.server import ApiServer
 from ditad.clock import Clock, SystemClock
-from ditad.config import Settings, TellSettings, credentials, load, tell_secret
+from ditad.config import Settings, credentials, load
 from ditad.config_secrets import Secret
+from ditad.config_tell import TellSettings, tell_secret
 from ditad.errors import DitadError, SettingsError
 from ditad.journal import StateFolder
 from ditad.log import configure, set_level

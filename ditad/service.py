@@ -24,7 +24,8 @@ from ditad.bingx.network import Internet, Network
 from ditad.bingx.options import LIVE
 from ditad.bot_door import BotDoor
 from ditad.clock import US_PER_S, Clock
-from ditad.config import AccountSettings, TellSettings
+from ditad.config import AccountSettings
+from ditad.config_tell import TellSettings
 from ditad.errors import VenueFatalError
 from ditad.events import Event, SettingsInForce, StreamChanged, StreamState
 from ditad.hub import Hub

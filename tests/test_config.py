@@ -17,13 +17,12 @@ from ditad.config import (
     ReconcileSettings,
     Settings,
     StreamSettings,
-    TellSettings,
     credentials,
     load,
     problems,
-    tell_secret,
 )
 from ditad.config_secrets import CredentialSource, Secret, SecretSource
+from ditad.config_tell import TellSettings, tell_secret
 from ditad.config_template import template
 from ditad.errors import SettingsError
 
@@ -616,6 +615,7 @@ def test_every_commented_key_of_tell_can_be_taken_in(write: Write) -> None:
         ('command = ["/bin/true", 1]', "command holds what is no word"),
         ('url = "http://hooks.example.org/x"', "url must not be plain http beyond this machine"),
         ('url = "wss://hooks.example.org/x"', "url must begin with https://"),
+        ('url = "https://hooks..example.org/"', "url must be an address such as"),
         ('url = "https://hooks.example.org/x?token=1"', "url must be an address alone"),
         ('url = "https://a.b/"\nheader = "X: y"', "header must be a header's name"),
         ('url = "https://a.b/"\nseverity = "OK"', "severity must be one of WARN | ERROR"),

@@ -49,6 +49,8 @@ class Webhook:
             raise HookError(f"{self.name} did not answer within {self._timeout_s:g} s") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise HookError(f"{self.name} is not reached ({_failure(exc)})") from exc
+        except UnicodeError as exc:  # of looking up what is no name
+            raise HookError(f"{self.name} is no name of a host", again=False) from exc
         if not 200 <= status < 300:
             raise HookError(f"{self.name} answered with status {status}", again=status >= 500 or status in PASSING)
 

@@ -96,6 +96,13 @@ async def test_nobody_there_is_said_without_the_address() -> None:
     assert (True, False) == (refused.value.again, "s3cret" in str(refused.value))
 
 
+async def test_what_is_no_name_is_not_looked_up_again() -> None:
+    """It is said, and trying again would not help."""
+    with pytest.raises(HookError, match="is no name of a host") as refused:
+        await Webhook(f"https://{'a' * 64}.example.org/", headers={}, timeout_s=10).tell(TELLING, key="k")
+    assert not refused.value.again
+
+
 async def test_a_broken_answer_is_a_refusal() -> None:
     """What is no HTTP is said to be something that failed."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ditad.config import Settings, load, tell_secret
+from ditad.config import Settings, load
+from ditad.config_tell import tell_secret
 from ditad.daemon import _variables, hook_of
 from ditad.tell.command import Command
 from ditad.tell.webhook import Webhook
