@@ -1,4 +1,4 @@
-"""In which order tests are begun, and which of them count where coverage is gathered.
+"""On how many processes and in which order tests are run, and which of them count where coverage is gathered.
 
 What holds: the order is random, as pytest-randomly has it, but those that take long come first, so that no core waits
 for one of them at the end. Coverage (`--cov`) is that of the pure modules' tests, as `tests.coverage_of_pure` wants it:
@@ -7,11 +7,17 @@ while others run nothing is traced, for they would be slower, and what they happ
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 import pytest
 
 from tests.support.counting import counts
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run on one process more than there are cores: many tests wait for a daemon, an exchange or systemd."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
