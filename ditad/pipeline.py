@@ -51,7 +51,7 @@ BATCH_MAX = 512
 FOLDING_S_MAX = 0.1
 """Folding keeps the loop for so long and one event more, then signals, readers and other accounts have their turn."""
 
-DRAIN_S_MAX = 1.5
+DRAIN_S_MAX = 1.0
 """After `stop` the queue is still folded for so long, one event more at most; what is left then is only made durable."""
 
 CHECKPOINT_EVENTS = 500

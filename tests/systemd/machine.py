@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from tests.support.process import pause
+from tests.systemd.recipe import ROOT
 
 UNIT: Final = "ditad.service"
 SOCKET: Final = Path("/run/ditad/ditad.sock")
 DITAD: Final = "/opt/ditad/bin/ditad"
-WAIT_S_MAX: Final = 60.0
+WAIT_S_MAX: Final = 120.0
+"""No wait is longer; it is a bound for a broken build on a busy machine, not a pace."""
+
 LOOK_S: Final = 0.05
 
 ASKING: Final = """
@@ -102,6 +106,17 @@ async def until(holds: Callable[[], Any], seconds_max: float = WAIT_S_MAX) -> bo
             return True
         await pause(LOOK_S)
     return False
+
+
+@asynccontextmanager
+async def frozen(process: int) -> AsyncIterator[str]:
+    """Let all threads of a process but its first stand until it is gone, as a disk that never answers would."""
+    words = ("/usr/bin/python3", "-B", str(ROOT / "tests/systemd/freezing.py"), str(process))
+    freezing = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    assert freezing.stdout is not None, "its stdout is a pipe"
+    async with asyncio.timeout(WAIT_S_MAX):
+        yield (await freezing.stdout.readline()).decode().strip()
+        await freezing.wait()
 
 
 async def ask_as(user: str, method: str, path: str, body: str = "") -> tuple[str, str]:
