@@ -21,7 +21,7 @@ from ditad.bingx.options import Credentials, Hosts
 from ditad.bingx.rest import ATTEMPTS_MAX, NetworkError, Rest
 from ditad.bingx.sign import canonical, signature
 from ditad.errors import VenueError, VenueFatalError
-from tests.bingx.scripted_venue import KEY_PATH, TIME_PATH, Reply, ScriptedVenue
+from tests.bingx.scripted_venue import KEY_PATH, TIME_PATH, Asked, Reply, ScriptedVenue
 
 API_KEY = "the-api-key-of-the-tests"
 SECRET = "a-secret-for-tests-only"
@@ -118,6 +118,27 @@ async def test_the_exchanges_clock_is_followed() -> None:
         assert await rest.sync_clock() == 7000
         await rest.get("/swap/v2/user/balance", {}, what="x")
     assert venue.asked[-1].query["timestamp"] == "1700000007000"
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "offset_ms"),
+    [((2_000, 100), 6_950), ((2_000, 800, 600, 900), 6_700), ((100,), 6_950)],
+    ids=["a slow answer, then a quick one", "none is quick", "a quick one"],
+)
+async def test_the_quickest_answer_tells_the_time(took_ms: tuple[int, ...], offset_ms: int) -> None:
+    """Half of its way is all that stays open; after some slow ones the best of them counts."""
+    clock = HandClock()
+    async with ScriptedVenue() as venue, client(venue, clock) as rest:
+        left = list(took_ms)
+
+        def answered(_: Asked) -> Reply:
+            server_ms = clock.us // 1_000 + 7_000
+            clock.us += left.pop(0) * 1_000
+            return Reply(data={"serverTime": server_ms})
+
+        venue.scripts[TIME_PATH] = answered
+        assert offset_ms == await rest.sync_clock()
+    assert [] == left
 
 
 @pytest.mark.parametrize("reply", [Reply(code=100421), Reply(code="109400", msg="Timestamp for this request")])
