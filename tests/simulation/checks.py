@@ -69,9 +69,10 @@ def check(outcome: Outcome) -> list[str]:
     if standing is None:
         return [*found, f"the account never stood as the baseline says: {baseline}"][:FOUND_MAX]
     truth = Truth.after(outcome, standing, baseline)
-    found += Watcher(truth).watch(line for _, line in lines)
-    found += _goes_back(outcome, (line for _, line in lines))
-    found += _final(outcome, standing, truth, last_snapshot(line for _, line in reversed(lines)))
+    records = [orjson.loads(line) for _, line in lines]
+    found += Watcher(truth).watch(records)
+    found += _goes_back(outcome, records)
+    found += _final(outcome, standing, truth, last_snapshot(reversed(records)))
     return found[:FOUND_MAX]
 
 
@@ -169,11 +170,10 @@ class Watcher:
     seen_executions: int = 0
     seen_movements: int = 0
 
-    def watch(self, lines: Iterable[bytes]) -> Iterator[str]:
-        """Read all lines and say what does not hold; the records of one event end with its snapshot."""
+    def watch(self, records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+        """Go through all records and say what does not hold; those of one event end with its snapshot."""
         together: list[Mapping[str, Any]] = []
-        for line in lines:
-            record = orjson.loads(line)
+        for record in records:
             if record["type"] in {"fill", "income"}:
                 together.append(record)
             elif record["type"] == "snapshot":
@@ -256,14 +256,13 @@ class Watcher:
         return False
 
 
-def _goes_back(outcome: Outcome, lines: Iterable[bytes]) -> Iterator[str]:
+def _goes_back(outcome: Outcome, records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """What E states must not return to what the exchange has left behind."""
     times: dict[Decimal, list[int]] = {}
     for standing in outcome.standings:
         times.setdefault(standing.mark.wallet, []).append(standing.at_ms)
     latest_ms = 0
-    for line in lines:
-        record = orjson.loads(line)
+    for record in records:
         stated = record["snapshot"]["e"]["wallet_balance"] if record["type"] == "snapshot" else None
         if stated is None or Decimal(stated) not in times:
             continue  # between two acts there are wallets that no standing shows
@@ -300,9 +299,9 @@ def _final(outcome: Outcome, standing: Standing, truth: Truth, snapshot: Mapping
         yield f"not settled: {snapshot['coverage']['state']} {snapshot['coverage']['gaps'][:2]} {status}"
 
 
-def last_snapshot(lines: Iterable[bytes]) -> dict[str, Any]:
-    """Give the first snapshot of lines that come newest first."""
-    return next(dict(record["snapshot"]) for record in map(orjson.loads, lines) if record["type"] == "snapshot")
+def last_snapshot(records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Give the first snapshot of records that come newest first."""
+    return next(record["snapshot"] for record in records if record["type"] == "snapshot")
 
 
 def _differences(books: Mapping[str, Any], snapshot: Mapping[str, Any]) -> Iterator[str]:
