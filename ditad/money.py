@@ -22,7 +22,6 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
-from fractions import Fraction
 from functools import reduce
 
 from ditad.errors import Refusal
@@ -47,6 +46,7 @@ _WHOLE_TEXT = Context(prec=TEXT_LENGTH_MAX, traps=[Inexact])
 _COMMON = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,13})?").fullmatch
 """The form of nearly every number of the venue: inside all bounds by its length alone."""
 AVERAGE_STEP = Decimal(1).scaleb(-18)
+SHARE_STEPS = 10**36
 COST_STEP = Decimal(1).scaleb(-36)
 """Costs of open positions are kept this fine, so that the shown 18 decimals never feel a rounding."""
 
@@ -160,9 +160,14 @@ def ratio(numerator: Decimal, denominator: Decimal, step: Decimal = AVERAGE_STEP
 
 
 def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """Give `amount * part / whole` to 36 decimals, computed without an intermediate rounding."""
-    exact = Fraction(amount) * Fraction(part) / Fraction(whole)
-    scaled = round(exact * 10**36)
+    """Give `amount * part / whole` to 36 decimals, rounded half even, computed without an intermediate rounding."""
+    (above, below), (times, over), (held, of) = map(Decimal.as_integer_ratio, (amount, part, whole))
+    numerator, denominator = above * times * of * SHARE_STEPS, below * over * held
+    if denominator < 0:
+        numerator, denominator = -numerator, -denominator
+    scaled, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and scaled % 2):
+        scaled += 1
     return Decimal(scaled).scaleb(-36, context=DERIVED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, Inexact
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ditad.errors import Refusal
 from ditad.money import (
+    DERIVED,
     add,
     bounded,
     decimal_of,
@@ -172,6 +174,20 @@ def test_shares_add_up_to_the_whole(amount: int, part: int, rest: int) -> None:
     whole = Decimal(part + rest)
     parts = [share(Decimal(amount), Decimal(one), whole) for one in (part, rest)]
     assert abs(exact_sum(parts) - amount) <= Decimal("1E-36")
+
+
+@given(AMOUNTS, AMOUNTS, AMOUNTS.filter(bool))
+def test_a_share_is_the_exact_quotient_rounded_once(amount: Decimal, part: Decimal, whole: Decimal) -> None:
+    """Whatever the signs: half even, at the 36th decimal."""
+    expected = round(Fraction(amount) * Fraction(part) / Fraction(whole) * 10**36)
+    assert str(Decimal(expected).scaleb(-36, context=DERIVED)) == str(share(amount, part, whole))
+
+
+@pytest.mark.parametrize(("amount", "expected"), [("1E-36", "0E-36"), ("3E-36", "2E-36"), ("-1E-36", "0E-36")])
+def test_half_a_step_of_a_share_goes_to_the_even_one(amount: str, expected: str) -> None:
+    """Also where the whole is negative on both sides."""
+    for sign in (1, -1):
+        assert expected == str(share(Decimal(amount), Decimal(sign), Decimal(2 * sign)))
 
 
 @pytest.mark.parametrize(("text", "slack"), [("28396.50000000", "5E-9"), ("100", "0.5"), ("0.1", "0.05")])
