@@ -123,10 +123,10 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
     expire(twins, now_us)
     deadline = _deadline(twins, now_us)
     amounts = [fact.amount for fact in twins.facts]
-    latest = list(accumulate(reversed(amounts), add, initial=ZERO))  # mostly these alone explain it: K is ahead of E
-    if _explains(latest, twins, k, tolerance):
+    latest = accumulate(reversed(amounts), add, initial=ZERO)  # mostly these alone explain it: K is ahead of E
+    if delta in latest:
         return Balance(standing=Standing.UNSETTLED, delta=delta, residual=ZERO, deadline_us=deadline)
-    sums = _sums(amounts)
+    sums = sorted(_sums(amounts))
     if _explains(sums, twins, k, tolerance):
         return Balance(standing=Standing.UNSETTLED, delta=delta, residual=ZERO, deadline_us=deadline)
     known = twins.confirmed
@@ -135,11 +135,8 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
     return Balance(standing=Standing.RESIDUAL, delta=delta, residual=delta, deadline_us=deadline)
 
 
-def _explains(sums: Sequence[Decimal], twins: Twins, k: Decimal, tolerance: Decimal) -> bool:
-    """Say whether one of these sums of waiting facts is what K is ahead of one of the statements."""
-    if sub(k, twins.statements[-1].value) in sums:  # mostly so, to the last digit
-        return True
-    ordered = sorted(sums)
+def _explains(ordered: Sequence[Decimal], twins: Twins, k: Decimal, tolerance: Decimal) -> bool:
+    """Say whether one of these sums of waiting facts, in their order, is what K is ahead of one of the statements."""
     for statement in reversed(twins.statements):
         wanted = sub(k, statement.value)
         place = bisect_left(ordered, sub(wanted, tolerance))

@@ -31,6 +31,7 @@ from ditad.turn import capital_raw
 from ditad.verdict import Verdict
 
 SCHEMA = 1
+KINDS = tuple((kind, kind.value) for kind in FactKind)
 ONE = Decimal(1)
 
 
@@ -370,8 +371,8 @@ def coverage_block(state: State) -> dict[str, object]:
         "state": current,
         "covered_through": through,
         "kinds": {
-            kind.value: "unavailable" if not coverage.available(kind) else _kind_state(state, kind, current)
-            for kind in FactKind
+            name: "unavailable" if not coverage.available(kind) else _kind_state(state, kind, current)
+            for kind, name in KINDS
         },
         "gaps": [gap_body(gap) for gap in coverage.gaps if gap.open or gap.state is GapState.UNCLOSABLE],
         "rejected": state.rejected,

@@ -127,6 +127,8 @@ def _trade_of(book: TradeBook, order: Order, piece: Piece) -> Trade | None:
 def collapse(state: State, key: str, before_ms: int) -> None:
     """Let the book forget single fills older than this, and keep the sums of the trade that is open behind them."""
     position, book = state.positions[key], state.trades.books.get(key)
+    if not position.fills or position.fills[0].at_ms >= before_ms:
+        return
     gone = replace(position, fills=list(position.fills), runs=list(position.runs))
     position.collapse(before_ms)
     cut = len(gone.fills) - len(position.fills)

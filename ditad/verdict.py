@@ -444,9 +444,10 @@ def _with_doubts(result: ReconcileResult, doubts: list[Doubt]) -> ReconcileResul
         return result
     status = result.status if result.status is ReconcileStatus.ERROR else ReconcileStatus.UNKNOWN
     worst = result.worst_field if result.status in {ReconcileStatus.ERROR, ReconcileStatus.UNKNOWN} else doubts[0].field
-    return replace(
-        result,
+    return ReconcileResult(
         status=status,
+        deltas=result.deltas,
+        explanations=(*result.explanations, *[doubt.explanation for doubt in doubts]),
         worst_field=worst,
-        explanations=(*result.explanations, *(doubt.explanation for doubt in doubts)),
+        ts=result.ts,
     )

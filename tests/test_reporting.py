@@ -14,6 +14,8 @@ import pytest
 from ditad.events import (
     Body,
     Event,
+    Mark,
+    Marks,
     PositionSide,
     PushRejected,
     Question,
@@ -112,6 +114,18 @@ def test_a_snapshots_line_has_totals_verdict_coverage_and_what_changed() -> None
     story.order(side=Side.SELL, z="1", ap="100.00000000", fee="0.05")
     gone = shorts(story)[-1]
     assert (0, [{"symbol": "BTC-USDT", "side": "LONG", "qty": "0"}]) == (gone["positions"], gone["positions_changed"])
+
+
+def test_a_position_is_named_again_only_when_its_quantity_or_entry_changed() -> None:
+    """What another one did, or a mark, leaves it out; what grew is named as it is now."""
+    story = Reported(symbols=("BTC-USDT", "ETH-USDT"))
+    for _ in range(2):
+        story.order(z="1", ap="100.00000000", fee="0.05")
+    grown = [(row["symbol"], row["qty"]) for row in shorts(story)[-1]["positions_changed"]]
+    story.order(z="1", ap="10.00000000", fee="0.01", symbol="ETH-USDT")
+    other = [(row["symbol"], row["qty"]) for row in shorts(story)[-1]["positions_changed"]]
+    story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D(101), event_ms=story.ms),)))
+    assert ([("BTC-USDT", "2")], [("ETH-USDT", "1")], []) == (grown, other, shorts(story)[-1]["positions_changed"])
 
 
 def test_a_snapshots_line_stays_small_with_500_positions() -> None:
