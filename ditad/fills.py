@@ -20,7 +20,7 @@ from ditad.orders import Order, Piece, hear_forced, hear_rows, order_from
 from ditad.orders import hear_push as hear_order_push
 from ditad.settle import Twins, settle_at
 from ditad.turn import Turn, baseline_second_ms
-from ditad.witnesses import FEE, amounts_of, exact_fees
+from ditad.witnesses import proven_fees
 
 
 def hear_mode(turn: Turn, sides: Iterable[PositionSide]) -> None:
@@ -200,14 +200,11 @@ def witness_fees(turn: Turn) -> None:
             if (key := _second_of(order, piece)) in found:
                 found[key].append((order, piece))
     for key, pieces in found.items():
-        told = state.witnesses[key]
-        exact = exact_fees([piece for _, piece in pieces], amounts_of(told, FEE), state.fee_rates)
-        if exact is None:
-            continue
-        open_ = [(order, piece) for order, piece in pieces if piece.fee_slack]
-        for (order, piece), fee in zip(open_, exact, strict=True):
+        proven = proven_fees([piece for _, piece in pieces], state.witnesses[key], state.fee_rates)
+        for place, fee in proven.items():
+            order, piece = pieces[place]
             order.exact_fees[str(piece.z1)] = fee
-        for order in {order.order_id: order for order, _ in open_}.values():
+        for order in {pieces[place][0].order_id: pieces[place][0] for place in proven}.values():
             lay(turn, order)
 
 

@@ -46,6 +46,26 @@ def amounts_of(told: Sequence[Witness], kind: str) -> list[Decimal]:
     return [row.amount for row in told if row.kind == kind]
 
 
+def proven_fees(pieces: Sequence[Piece], told: Sequence[Witness], rates: Sequence[Decimal]) -> dict[int, Decimal]:
+    """Give the exact fees of the pieces whose fee is rounded, by their place, as far as the rows of their second prove them.
+
+    A row that names one of a piece's trades is that trade's; the others share what is left.
+    """
+    left = [row for row in told if row.kind == FEE]
+    named: dict[int, Decimal] = {}
+    for place, piece in enumerate(pieces):
+        own = [row for row in left if row.trade_id in piece.trade_ids] if piece.fee_slack else []
+        fee = exact_sum(row.amount for row in own)
+        if own and sorted(piece.trade_ids) == sorted(row.trade_id or "" for row in own) and _may_be(piece, fee):
+            named[place] = fee
+            left = [row for row in left if row not in own]
+    others = [place for place in range(len(pieces)) if place not in named]
+    exact = exact_fees([pieces[place] for place in others], [row.amount for row in left], rates)
+    return named | dict(
+        zip([place for place in others if pieces[place].fee_slack], exact or (), strict=exact is not None)
+    )
+
+
 def exact_fees(pieces: Sequence[Piece], told: Sequence[Decimal], rates: Sequence[Decimal]) -> list[Decimal] | None:
     """Give the exact fees of the pieces whose fee is rounded, in their order; `None` where that is not proven."""
     rounded = [piece for piece in pieces if piece.fee_slack]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ditad.orders import Part, Piece
-from ditad.witnesses import FEE, PROFIT, Restated, Witness, amounts_of, exact_fees, told_fees, told_profits
+from ditad.witnesses import FEE, PROFIT, Restated, Witness, amounts_of, exact_fees, proven_fees, told_fees, told_profits
 
 RATES = (Decimal("0.0005"), Decimal("0.0002"))
 SLACK = Decimal("0.0000005")
@@ -58,6 +58,31 @@ def fees(*told: str) -> list[Decimal]:
 def row(kind: str, amount: str, trade: str | None = None) -> Witness:
     """Make a row."""
     return Witness(kind=kind, amount=Decimal(amount), trade_id=trade)
+
+
+def test_rows_that_name_a_fills_trades_tell_its_fee() -> None:
+    """Of two orders of one second with several executions each, whose own rates prove nothing."""
+    pieces = [piece("0.123911", trades=("1", "2"), single=False), piece("0.05", trades=("3",), single=False)]
+    told = [row(FEE, "0.0500001", "3"), row(FEE, "0.061", "1"), row(FEE, "0.0629113", "2"), row(PROFIT, "5", "1")]
+    assert {0: Decimal("0.1239113"), 1: Decimal("0.0500001")} == proven_fees(pieces, told, ())
+    assert {1: Decimal("0.0500001")} == proven_fees(pieces, told[:2], ()), "a trade of the first has no row yet"
+
+
+@pytest.mark.parametrize(
+    ("trades", "fee"), [(("1", "2"), "0.0500001"), (("1",), "0.06")], ids=["a row lacks", "a row of another fee"]
+)
+def test_a_trades_row_that_cannot_be_a_fills_fee_proves_nothing(trades: tuple[str, ...], fee: str) -> None:
+    """Whether a frame's id is of the same kind as a row's is not known: it must fit."""
+    pieces = [piece("0.05", trades=trades), piece("0.05", trades=("9",))]
+    assert {} == proven_fees(pieces, [row(FEE, fee, "1"), row(FEE, "0.07", "8"), row(FEE, "0.01", "7")], ())
+
+
+def test_what_no_row_names_is_proven_by_what_the_named_leave() -> None:
+    """The named row is taken out before the others share the rest."""
+    pieces = [piece("0.05", trades=("1",)), piece("0.08", single=False)]
+    assert {0: Decimal("0.0500002"), 1: Decimal("0.0800003")} == proven_fees(
+        pieces, [row(FEE, "0.0500002", "1"), row(FEE, "0.0400002"), row(FEE, "0.0400001")], ()
+    )
 
 
 # ---- fees -------------------------------------------------------------------------------------------------------------
