@@ -34,7 +34,10 @@ SECRET_WORDS: Final = re.compile(r"(?i)(api_?)?(key|secret|secret_?key|passphras
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
-    """The process. `socket_group` of `None` is the daemon's own group; `log_format` is auto, json or console."""
+    """The process. `socket_group` of `None` is the daemon's own group; `log_format` is auto, json or console.
+
+    `metrics_listen` is an address of this machine alone and a port (0: a free one), `None` for nowhere.
+    """
 
     state_dir: Path
     socket: Path
@@ -43,6 +46,7 @@ class DaemonSettings:
     admin_uids: tuple[int, ...]
     log_level: str
     log_format: str
+    metrics_listen: tuple[str, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ class Kind(Enum):
     UIDS = auto()
     BAR = auto()
     URL = auto()
+    LISTEN = auto()
     VARIABLE = auto()
     COMMAND = auto()
     WEBHOOK = auto()
@@ -88,6 +89,7 @@ class Key:
             Kind.UIDS: f"a list of {self.least} to {self.most} user ids",
             Kind.BAR: "a number with s, m, h or d; 1s to 30d",
             Kind.URL: "https or wss; http and ws to this machine only",
+            Kind.LISTEN: "an IP address of this machine alone and a port, 127.0.0.1:9464 or [::1]:9464",
             Kind.VARIABLE: "the name of an environment variable",
             Kind.COMMAND: f"a list of {self.least} to {self.most} words, the first an absolute path",
             Kind.WEBHOOK: "https; http to this machine only",
@@ -153,6 +155,12 @@ DAEMON: Final = Section(
             default="auto",
             choices=("auto", "json", "console"),
             says="auto: json unless a terminal",
+        ),
+        Key(
+            name="metrics_listen",
+            kind=Kind.LISTEN,
+            example="127.0.0.1:9464",
+            says="where Prometheus may ask for /metrics; whoever is on this machine can; left out: on the socket alone",
         ),
     ),
 )

@@ -21,6 +21,7 @@ BAR_S_MAX: Final = 30 * 86_400
 UID_MAX: Final = 2**32 - 2
 PATH_LENGTH_MAX: Final = 4_096
 URL_LENGTH_MAX: Final = 512
+PORT_MAX: Final = 65_535
 _BAR_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SECURE: Final = frozenset({"https", "wss"})
 _PLAIN: Final = frozenset({"http", "ws"})
@@ -155,6 +156,29 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _listen(key: Key, value: object) -> tuple[str, int]:
+    """Read an address that only this machine reaches, by its digits: a name could lead elsewhere."""
+    parts = (
+        re.fullmatch(r"(?:\[([0-9a-fA-F:]{2,39})\]|([0-9.]{7,15})):([0-9]{1,5})", value)
+        if isinstance(value, str)
+        else None
+    )
+    if parts is None or int(parts[3]) > PORT_MAX or not _is_address(parts[1] or parts[2]):
+        raise ValueError(f"must be {key.bound}, in quotes")
+    host = parts[1] or parts[2]
+    if not _is_loopback(host):
+        raise ValueError(f"must not be reached from beyond this machine: it must be {key.bound}")
+    return host, int(parts[3])
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _variable(key: Key, value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", value):
         raise ValueError(f"must be {key.bound}, in quotes")
@@ -186,6 +210,7 @@ _READERS: Final[dict[Kind, Callable[[Key, object], object]]] = {
     Kind.UIDS: _uids,
     Kind.BAR: _bar,
     Kind.URL: _url,
+    Kind.LISTEN: _listen,
     Kind.VARIABLE: _variable,
     Kind.COMMAND: _command,
     Kind.WEBHOOK: _webhook,

@@ -22,6 +22,7 @@ import structlog
 
 from ditad import __version__, notify, secrecy
 from ditad.api.listening import Listener, handed_in, listen_at, take_over
+from ditad.api.scraping import ScrapeServer
 from ditad.api.server import ApiServer
 from ditad.clock import Clock, SystemClock
 from ditad.config import Settings, credentials, load
@@ -31,7 +32,7 @@ from ditad.errors import DitadError, SettingsError
 from ditad.journal import StateFolder
 from ditad.log import configure, set_level
 from ditad.log_stream import LogStream
-from ditad.metrics import metrics_text
+from ditad.metrics import Metrics
 from ditad.notify import ServiceManager, Watchdog
 from ditad.reloading import reloaded
 from ditad.reporting import Log
@@ -52,6 +53,9 @@ STATUS_S: Final = 1.0
 START_S_MAX: Final = 60.0
 """What a start that folds much asks for, again and again while it goes on."""
 
+ANOTHER_PORT: Final = (
+    "free the port of metrics_listen or name another one, then restart; /v1/metrics of the socket answers"
+)
 OVERRAN: Final = 70
 SIGNALLED_TWICE: Final = 130
 
@@ -83,6 +87,7 @@ class Daemon:
         self._answering = False
         self._remark = ""
         self._server = ApiServer(self, admin_uids=frozenset(settings.daemon.admin_uids))
+        self.scrapes = ScrapeServer(self.metrics)
         keys = _all_credentials(settings, environ)
         header = None if settings.tell is None else tell_secret(settings.tell, environ)
         hook = None if settings.tell is None else hook_of(settings.tell, header)
@@ -94,18 +99,21 @@ class Daemon:
                 stream.hide(header.reveal())
         self._folder = StateFolder.acquire(settings.daemon.state_dir)
         self._services: dict[str, AccountService] = {}
+        state_dir = settings.daemon.state_dir
+        self._metrics = Metrics(self._services, clock=self.clock, state_dir=state_dir, version=__version__)
         try:
             for account in settings.accounts:
                 self._services[account.name] = AccountService(
                     settings=account,
                     credentials=keys[account.name],
-                    folder=settings.daemon.state_dir,
+                    folder=state_dir,
                     clock=self.clock,
                     log=structlog.get_logger().bind(account=account.name),
                     conceal=(lambda _: None) if stream is None else functools.partial(stream.hide, passing=True),
                     folding=functools.partial(self._folding, account.name),
                     tell=settings.tell,
                     hook=hook,
+                    timing=self._metrics.timing(account.name),
                 )
         except BaseException:
             self.release()
@@ -128,7 +136,7 @@ class Daemon:
 
     def metrics(self) -> bytes:
         """Give the metrics as Prometheus text."""
-        return metrics_text(self._services, self.clock)
+        return self._metrics.text()
 
     def refused(self) -> Mapping[str, str]:
         """Give the accounts that the exchange refuses, and exactly what to do about each."""
@@ -155,6 +163,7 @@ class Daemon:
                 service.abandon()
             raise
         finally:
+            await self.scrapes.stop()
             await self._server.stop()
         for service in self._services.values():
             await service.close()
@@ -181,7 +190,8 @@ class Daemon:
             await service.pipeline.folded()
         listener = self._listener()
         await self._server.start(listener)
-        self._log.info("daemon.ready", socket=listener.name, handed_in=self._handed is not None)
+        scraped = await self._let_scrape()
+        self._log.info("daemon.ready", socket=listener.name, handed_in=self._handed is not None, metrics=scraped)
         self._answering = True
         self._manager.ready(self.standing())
         async with asyncio.TaskGroup() as feeds:
@@ -198,6 +208,16 @@ class Daemon:
         for service in self._services.values():
             service.hub.end_readers()
             service.pipeline.stop()
+
+    async def _let_scrape(self) -> str | None:
+        """Answer a metrics server at the address of the settings; books that are kept without it are kept all the same."""
+        if self.settings.daemon.metrics_listen is None:
+            return None
+        try:
+            return await self.scrapes.start(*self.settings.daemon.metrics_listen)
+        except OSError as exc:
+            self._log.error("metrics.not_served", reason=exc.strerror, what_to_do=ANOTHER_PORT)
+            return None
 
     def _listener(self) -> Listener:
         if self._handed is not None:

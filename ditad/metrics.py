@@ -1,121 +1,78 @@
-"""Prometheus metrics, read off the accounts at each scrape.
+"""Prometheus metrics of a daemon, in a registry of its own.
 
-What enters: the served accounts. What leaves: the text format. What holds: names in base units with `_total` for
-counters; labels are the account and fixed words alone, never symbols or ids. (interfaces.md §3)
+What enters: the served accounts, read at each scrape by `ditad.collecting`; how long commits and snapshots took, as it
+happens. What leaves: the text format. What holds: names in base units with `_total` for counters, moments as
+timestamps rather than ages; labels are the account and fixed words alone, never symbols or ids, so the number of series
+has a bound. (interfaces.md §3)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+import prometheus_client
+from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector, generate_latest
 
-from ditad.clock import US_PER_S, Clock
-from ditad.opinions import RULE
-from ditad.reconcile import ReconcileStatus
-from ditad.turn import capital_raw
+from ditad.clock import Clock
+from ditad.collecting import AccountsCollector, Measured
+from ditad.state import FOLD_VERSION
 
-if TYPE_CHECKING:
-    from ditad.service import AccountService
-
-ACCOUNT = ["account"]
+COMMIT_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+PUSH_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""The bounds of the histograms' buckets."""
 
 
-class AccountsCollector(Collector):
-    """Reads every figure when it is asked for; nothing is kept beside the accounts themselves."""
+class AccountTiming:
+    """Where one account's pipeline says how long things took."""
 
-    def __init__(self, accounts: Mapping[str, AccountService], clock: Clock) -> None:
-        self._accounts = accounts
-        self._clock = clock
+    def __init__(self, commits: Histogram, pushes: Histogram) -> None:
+        """Take the account's own of both."""
+        self._commits = commits
+        self._pushes = pushes
 
-    def collect(self) -> Iterable[Metric]:
-        """Give all metrics of all accounts."""
-        status = GaugeMetricFamily("ditad_status", "The verdict: 1 for the present one.", labels=["account", "status"])
-        capital = GaugeMetricFamily("ditad_capital", "Capital of each ledger.", labels=["account", "ledger"])
-        counters = {
-            "events": CounterMetricFamily("ditad_events", "Journaled events.", labels=ACCOUNT),
-            "records": CounterMetricFamily("ditad_records", "Published records.", labels=ACCOUNT),
-            "rejected": CounterMetricFamily("ditad_rejected", "Frames that were refused.", labels=ACCOUNT),
-        }
-        counters["connects"] = CounterMetricFamily(
-            "ditad_stream_connects", "Times the private stream was connected.", labels=ACCOUNT
+    def committed(self, took_s: float) -> None:
+        """Count a commit of the journal."""
+        self._commits.observe(took_s)
+
+    def shown(self, took_s: float) -> None:
+        """Count a frame of the private stream, from its arrival to the snapshot that it led to."""
+        self._pushes.observe(took_s)
+
+
+class Metrics:
+    """All metrics of one daemon; another one in the same process has its own."""
+
+    def __init__(self, accounts: Mapping[str, Measured], *, clock: Clock, state_dir: Path, version: str) -> None:
+        """Read these accounts from now on; those that are added to the mapping later too."""
+        # The text format would show when each series was begun as a gauge of its own, which nobody asked for.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it bare
+        self._registry = CollectorRegistry(auto_describe=False)
+        build = Info("ditad_build", "Which ditad this is.", registry=self._registry)
+        build.info({"version": version, "fold_version": str(FOLD_VERSION), "python": platform.python_version()})
+        self._registry.register(AccountsCollector(accounts, clock=clock, state_dir=state_dir))
+        self._commits = Histogram(
+            "ditad_commit_duration_seconds",
+            "How long a commit of the journal took.",
+            ["account"],
+            registry=self._registry,
+            buckets=COMMIT_S,
         )
-        asked = CounterMetricFamily(
-            "ditad_questions", "Requests to the exchange.", labels=["account", "kind", "outcome"]
+        self._pushes = Histogram(
+            "ditad_push_to_snapshot_seconds",
+            "From the arrival of a frame of the private stream to the snapshot that it led to.",
+            ["account"],
+            registry=self._registry,
+            buckets=PUSH_S,
         )
-        ignored = CounterMetricFamily(
-            "ditad_frames_without_effect", "Frames that change nothing.", labels=["account", "kind"]
-        )
-        tellings = CounterMetricFamily(
-            "ditad_tellings", "What became of tellings of divergences and gaps.", labels=["account", "outcome"]
-        )
-        gauges = {
-            "open": GaugeMetricFamily("ditad_open_positions", "Open positions of K.", labels=ACCOUNT),
-            "gaps": GaugeMetricFamily("ditad_gaps", "Gaps that are not final.", labels=ACCOUNT),
-            "divergences": GaugeMetricFamily("ditad_divergences", "Divergences that are not over.", labels=ACCOUNT),
-            "bot": GaugeMetricFamily(
-                "ditad_bot_divergences", "Divergences of the bot's own books that are not over.", labels=ACCOUNT
-            ),
-            "queued": GaugeMetricFamily("ditad_queued_events", "Events that wait for the journal.", labels=ACCOUNT),
-            "readers": GaugeMetricFamily("ditad_subscribers", "Readers of the event stream.", labels=ACCOUNT),
-            "waiting": GaugeMetricFamily("ditad_waiting_tellings", "Tellings that wait to be told.", labels=ACCOUNT),
-            "ready": GaugeMetricFamily("ditad_ready", "1 when the account is ready.", labels=ACCOUNT),
-            "stream": GaugeMetricFamily("ditad_stream_connected", "1 while a private stream lives.", labels=ACCOUNT),
-            "frame_age": GaugeMetricFamily(
-                "ditad_last_frame_age_seconds", "Age of the private stream's last frame.", labels=ACCOUNT
-            ),
-            "key_age": GaugeMetricFamily("ditad_listen_key_age_seconds", "Age of the listen key.", labels=ACCOUNT),
-            "heard": GaugeMetricFamily(
-                "ditad_last_event_age_seconds", "Age of the last journaled event.", labels=ACCOUNT
-            ),
-        }
-        for name, account in self._accounts.items():
-            state = account.pipeline.projection.state
-            for word in ReconcileStatus:
-                status.add_metric([name, word.value], float(state.status == word.value))
-            if state.baseline is not None:
-                capital.add_metric([name, "k"], float(capital_raw(state)))
-            if state.stated.wallet is not None:
-                capital.add_metric([name, "e"], float(state.stated.wallet.value))
-            if state.bot is not None:
-                capital.add_metric([name, "b"], float(state.bot.ledger.capital))
-            stream = account.feed.stats
-            for outcome, calls in (("all", stream.rest_calls), ("failed", stream.rest_failures)):
-                for kind, count in calls.items():
-                    asked.add_metric([name, kind, outcome], float(count))
-            totals = {"events": state.n, "records": state.seq, "rejected": state.rejected, "connects": stream.connects}
-            for key, counted in totals.items():
-                counters[key].add_metric([name], float(counted))
-            for kind, count in account.pipeline.counts.items():
-                ignored.add_metric([name, kind], float(count))
-            figures = {
-                "open": sum(1 for position in state.positions.values() if position.run.quantity),
-                "gaps": len(state.coverage.gaps),
-                "divergences": len(state.divergences),
-                "bot": sum(1 for known in state.divergences.values() if known.rule == RULE),
-                "queued": account.pipeline.queued(),
-                "readers": account.hub.subscribers,
-                "ready": not account.not_ready(),
-                "stream": stream.connected,
-                "heard": (self._clock.now_us() - state.at_us) / US_PER_S,
-            }
-            if account.teller is not None:
-                figures["waiting"] = account.teller.waiting
-                for outcome, count in account.teller.counts.items():
-                    tellings.add_metric([name, outcome], float(count))
-            for key, age_s in (("frame_age", stream.last_frame_age_s), ("key_age", stream.key_age_s)):
-                if age_s is not None:
-                    gauges[key].add_metric([name], age_s)
-            for key, figure in figures.items():
-                gauges[key].add_metric([name], float(figure))
-        yield from (status, capital, *counters.values(), asked, ignored, tellings, *gauges.values())
+        ProcessCollector(registry=self._registry)
 
+    def timing(self, account: str) -> AccountTiming:
+        """Give the place where an account's pipeline says how long things took."""
+        return AccountTiming(self._commits.labels(account), self._pushes.labels(account))
 
-def metrics_text(accounts: Mapping[str, AccountService], clock: Clock) -> bytes:
-    """Write all metrics in the text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(AccountsCollector(accounts, clock))
-    return generate_latest(registry)
+    def text(self) -> bytes:
+        """Write all metrics in the text format."""
+        return generate_latest(self._registry)

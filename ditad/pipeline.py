@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -68,6 +68,9 @@ To fold an event costs more than to write that many things. So a start gets hard
 and again, or was given a new fold, does not fold the same events each time.
 """
 
+PRIVATE = "private"
+"""The source of a frame of the private stream."""
+
 RESTORED_RECORDS_MAX = 4_096
 """Records that a start hands to the hub again, for readers that resume."""
 
@@ -88,10 +91,31 @@ def sums_of(state: State) -> bytes:
     return " ".join(map(plain, told)).encode()
 
 
+class Timing(Protocol):
+    """What a pipeline needs of whoever wants to know how long things take, in seconds."""
+
+    def committed(self, took_s: float) -> None:
+        """Hear of a commit."""
+
+    def shown(self, took_s: float) -> None:
+        """Hear of a frame of the private stream, from its arrival to the snapshot that it led to."""
+
+
+class Untimed:
+    """Wants to know nothing."""
+
+    def committed(self, took_s: float) -> None:
+        """Take no note."""
+
+    def shown(self, took_s: float) -> None:
+        """Take no note."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Submission:
     body: Body
     at_us: int
+    came_s: float
     heard_us: int | None
     raw: Raw | None
     done: asyncio.Future[None] | None
@@ -109,8 +133,10 @@ class Pipeline:
         clock: Clock,
         reporter: Reporter,
         recall: Callable[[str], bytes | None],
+        timing: Timing | None = None,
     ) -> None:
         """`recall` finds what the journal archived of an order, by its id."""
+        self._timing = Untimed() if timing is None else timing
         self.projection = projection
         self.hub = hub
         self.counts: Counter[str] = Counter()
@@ -186,7 +212,10 @@ class Pipeline:
         await done
 
     def _append(self, body: Body, *, at_us: int, raw: Raw | None, done: asyncio.Future[None] | None) -> None:
-        self._queue.append(_Submission(body=body, at_us=at_us, heard_us=self._heard_us, raw=raw, done=done))
+        came_s = self._clock.mono_s()
+        self._queue.append(
+            _Submission(body=body, at_us=at_us, came_s=came_s, heard_us=self._heard_us, raw=raw, done=done)
+        )
         self._arrived.set()
 
     def heard(self, at_us: int) -> None:
@@ -291,10 +320,13 @@ class Pipeline:
         self._in_hand = batch
         events = self._number(batch)
         derived = self._derive(final=False)
+        came_s = {id(item.raw): item.came_s for item in batch if item.raw is not None and item.raw.source == PRIVATE}
+        began_s = self._clock.mono_s()
         await self._journal.commit(events, derived)
+        self._timing.committed(self._clock.mono_s() - began_s)
         self._records, self._archived = [], {}
         self._next_n += len(events)
-        await self._fold([event for event, _ in events])
+        await self._fold(events, came_s)
         self._note_needs()
         self._in_hand = []
         if self.left_unfolded:
@@ -303,14 +335,20 @@ class Pipeline:
             if item.done is not None and not item.done.done():
                 item.done.set_result(None)
 
-    async def _fold(self, events: Sequence[Event]) -> None:
-        """Fold and publish events one after the other, with a pause for others between two of them now and then."""
+    async def _fold(self, events: Sequence[tuple[Event, Raw | None]], came_s: Mapping[int, float]) -> None:
+        """Fold and publish events one after the other, with a pause for others between two of them now and then.
+
+        `came_s` is when frames of the private stream came, by the identity of what was received.
+        """
         began_mono = self._clock.mono_s()
-        for event in events:
+        for event, raw in events:
             if self._is_late() and not isinstance(event.body, AuditDone):
                 self.left_unfolded += 1
                 continue
-            self._publish(event, self._folded(event))
+            folded = self._folded(event)
+            self._publish(event, folded)
+            if id(raw) in came_s and folded.records and folded.records[-1].type is RecordType.SNAPSHOT:
+                self._timing.shown(self._clock.mono_s() - came_s[id(raw)])
             if self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
                 await asyncio.sleep(0)
                 began_mono = self._clock.mono_s()

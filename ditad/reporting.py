@@ -7,6 +7,7 @@ change of its state; a snapshot's line stays small however many positions there 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -49,10 +50,12 @@ class Log(Protocol):
 
 
 class Reporter:
-    """Turns records into log lines, and remembers just enough to say things once."""
+    """Turns records into log lines, and remembers just enough to say things once; counts what it said of changes."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self.divergences: Counter[str] = Counter()
+        self.gaps: Counter[str] = Counter()
         self._states: dict[str, str] = {}
         self._positions: list[Mapping[str, Any]] = []
         self._k: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
@@ -117,6 +120,7 @@ class Reporter:
         if not self._changed(body["id"], body["state"], over=over):
             return
         name = {"open": "opened"}.get(body["state"], body["state"])
+        self.divergences[body["state"]] += 1
         tell = self._log.info if over else self._log.error if body["state"] == "confirmed" else self._log.warning
         tell(f"divergence.{name}", seq=seq, divergence=body)
 
@@ -124,6 +128,7 @@ class Reporter:
         over = body["state"] in {"final", "unclosable"}
         if not self._changed(body["id"], body["state"], over=over):
             return
+        self.gaps[body["state"]] += 1
         if body["state"] == "open":
             self._log.warning("gap.opened", seq=seq, gap=body)
         else:

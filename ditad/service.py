@@ -31,7 +31,7 @@ from ditad.events import Event, SettingsInForce, StreamChanged, StreamState
 from ditad.hub import Hub
 from ditad.journal import Journal, Reader
 from ditad.money import plain, plain_or_none
-from ditad.pipeline import Pipeline
+from ditad.pipeline import Pipeline, Timing
 from ditad.projection import Projection
 from ditad.records import Record, RecordType, rfc3339, rfc3339_ms
 from ditad.reporting import Reporter
@@ -72,11 +72,13 @@ class AccountService:
         folding: Callable[[int], None] = lambda _: None,
         tell: TellSettings | None = None,
         hook: Hook | None = None,
+        timing: Timing | None = None,
     ) -> None:
         """`network` and `chance` are those of the machine, unless somebody simulates them.
 
-        `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at.
-        `hook` is told of divergences and gaps, as `tell` says; without it nobody is.
+        `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at,
+        `timing` how long commits and snapshots take. `hook` is told of divergences and gaps, as `tell` says; without it
+        nobody is.
         """
         self.settings = settings
         self._conceal = conceal
@@ -88,6 +90,7 @@ class AccountService:
         self._random = random.Random() if chance is None else chance  # noqa: S311 - jitter, no secret
         self._journal = Journal.open(folder, settings.name)
         hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX)
+        self.reporter = Reporter(log)
         checkpoint = self._journal.newest_checkpoint(FOLD_VERSION)
         projection = (
             Projection(settings.name) if checkpoint is None else Projection.restored(settings.name, checkpoint.state)
@@ -98,8 +101,9 @@ class AccountService:
             projection=projection,
             hub=hub,
             clock=clock,
-            reporter=Reporter(log),
+            reporter=self.reporter,
             recall=self._recall,
+            timing=timing,
         )
         self.pipeline.restore(_told(self._journal.events_from(projection.state.n + 1), folding))
         self.pipeline.begin(in_force(settings))
@@ -246,6 +250,10 @@ class AccountService:
             "coverage": body["coverage"]["state"],
             "event_seq": body["event_seq"],
         }
+
+    def journal_bytes(self) -> int:
+        """Say how many bytes the journal takes on disk, its log included."""
+        return self._journal.bytes_on_disk()
 
     def standing(self) -> str:
         """Say in a few words how the account stands: its verdict, what is worst, and how far it is covered."""

@@ -116,6 +116,7 @@ def test_the_defaults_are_those_of_the_contract(write: Write) -> None:
             admin_uids=(0,),
             log_level="info",
             log_format="auto",
+            metrics_listen=None,
         ),
         accounts=settings.accounts,
     )
@@ -388,6 +389,40 @@ def test_an_address_that_leaks_or_is_none_is_refused(write: Write, url: str, sai
     """What is signed with a secret is sent encrypted, or does not leave the machine."""
     path = write(f'{CUSTOM}rest_url = "{url}"\nws_url = "wss://ws.example.org"\n')
     assert [f"account main: rest_url {said}"] == wrong(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("127.8.9.10:1", ("127.8.9.10", 1)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+    ],
+)
+def test_the_metrics_may_be_asked_for_on_this_machine(write: Write, text: str, expected: tuple[str, int]) -> None:
+    """An address of loopback and a port, in either family."""
+    assert expected == load(write(f'[daemon]\nmetrics_listen = "{text}"\n{MINIMAL}'), environ={}).daemon.metrics_listen
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('"0.0.0.0:9464"', "must not be reached from beyond this machine"),
+        ('"[::]:9464"', "must not be reached from beyond this machine"),
+        ('"192.168.1.7:9464"', "must not be reached from beyond this machine"),
+        ('"localhost:9464"', "must be an IP address of this machine alone"),
+        ('"127.0.0.1"', "must be an IP address of this machine alone"),
+        ('"127.0.0.1:65536"', "must be an IP address of this machine alone"),
+        ('"127.0.0.256:9464"', "must be an IP address of this machine alone"),
+        ('"::1:9464"', "must be an IP address of this machine alone"),
+        ("9464", "must be an IP address of this machine alone"),
+    ],
+)
+def test_the_metrics_are_not_for_others(write: Write, text: str, said: str) -> None:
+    """They tell capital: an address that others reach is refused, and so is a name, which may lead anywhere."""
+    (problem,) = wrong(write(f"[daemon]\nmetrics_listen = {text}\n{MINIMAL}"))
+    assert said in problem
 
 
 def test_an_address_is_text(write: Write) -> None:

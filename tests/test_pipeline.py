@@ -71,6 +71,22 @@ class SilentLog:
     warning = error = info
 
 
+class Timed:
+    """Keeps how long things took."""
+
+    def __init__(self) -> None:
+        self.commits: list[float] = []
+        self.pushes: list[float] = []
+
+    def committed(self, took_s: float) -> None:
+        """Keep a commit's time."""
+        self.commits.append(took_s)
+
+    def shown(self, took_s: float) -> None:
+        """Keep a push's time."""
+        self.pushes.append(took_s)
+
+
 class Bench:
     """A journal folder and the pipelines that are opened on it, one after the other."""
 
@@ -79,6 +95,7 @@ class Bench:
         self.clock = StillClock(0)
         self.log = SilentLog()
         self.recalled: list[str] = []
+        self.timing = Timed()
 
     def open(self) -> Pipeline:
         """Open the journal as a start of the daemon does."""
@@ -92,6 +109,7 @@ class Bench:
             clock=self.clock,
             reporter=Reporter(self.log),
             recall=self._recall,
+            timing=self.timing,
         )
         pipeline.restore(self.journal.events_from(projection.state.n + 1))
         return pipeline
@@ -629,3 +647,32 @@ async def test_a_crash_leaves_no_hole_between_shelves(bench: Bench) -> None:
         assert reader.last_seq == seq
     told = [orjson.loads(line)["snapshot"]["event_seq"] for shelf in shelves for line in shelf.lines]
     assert list(range(1, len(told) + 1)) == told
+
+
+async def test_it_tells_how_long_commits_and_snapshots_take(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commit, and each frame of the private stream that led to a snapshot, from its arrival, queueing included."""
+    story = busy_story()
+    story.account("1010.8849", reason="DEPOSIT", change="1")
+    await bench.run(story.events[:-1])
+    assert [] == bench.timing.pushes, "nothing of this came over the private stream"
+    pipeline = bench.open()
+    bench.timing.commits.clear()
+    commit = bench.journal.commit
+
+    async def slowly(*words: Any) -> None:
+        bench.clock.us += 40_000
+        await commit(*words)
+
+    monkeypatch.setattr(bench.journal, "commit", slowly)
+    body = story.events[-1].body
+    at_us = bench.clock.now_us()
+    raw = Raw(source="private", at_us=at_us, data=b"{}")
+    await pipeline.submit(body, at_us=at_us, raw=raw)
+    await pipeline.submit(body, at_us=at_us, raw=Raw(source="rest", at_us=at_us, data=b"{}"))
+    bench.clock.us += 2_000_000
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await pipeline.folded()
+        pipeline.stop()
+    assert [0.04] == [round(took_s, 3) for took_s in bench.timing.commits]
+    assert [2.04] == [round(took_s, 3) for took_s in bench.timing.pushes]

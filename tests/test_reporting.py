@@ -291,3 +291,15 @@ def test_an_adopted_divergence_is_over() -> None:
     log = Lines()
     Reporter(log).report(event(), made(RecordType.DIVERGENCE, {"id": "div-1", "state": "adopted"}))
     assert [("info", "divergence.adopted")] == log.of("divergence.")
+
+
+def test_changes_are_counted_as_often_as_they_are_said() -> None:
+    """Of each divergence and gap once per change of its state, for whoever draws them over time."""
+    reporter = Reporter(Lines())
+    for number in (1, 2):
+        for state in ("open", "open", "confirmed", "healed"):
+            reporter.report(event(), made(RecordType.DIVERGENCE, {"id": f"div-{number}", "state": state}))
+    for state in ("open", "provisional", "final"):
+        reporter.report(event(), made(RecordType.GAP, {"id": "gap-1", "state": state}))
+    assert {"open": 2, "confirmed": 2, "healed": 2} == reporter.divergences
+    assert {"open": 1, "provisional": 1, "final": 1} == reporter.gaps

@@ -72,18 +72,7 @@ class ApiServer:
         """Answer whoever connects to the listener, which is from now on this server's to close."""
         assert self._listener is None, "a server is started once"
         self._listener = listener
-        server = _Server(
-            self._handle,
-            connections_max=self._connections_max,
-            keepalive_timeout=IDLE_S_MAX,
-            tcp_keepalive=False,
-            access_log=None,
-            max_line_size=LINE_BYTES_MAX,
-            max_field_size=LINE_BYTES_MAX,
-            max_headers=HEADERS_MAX,
-            auto_decompress=False,  # a body is small; one that inflates is not
-            lingering_time=0,
-        )
+        server = BoundedServer(self._handle, connections_max=self._connections_max)
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_S_MAX)
         await self._runner.setup()
         await web.SockSite(self._runner, listener.socket).start()
@@ -119,10 +108,10 @@ class ApiServer:
         if isinstance(asked, ChangeRequest):
             body = await _body(request)
             done = await change(self._daemon, asked, body=body, uid=uid, admin_uids=self._admin_uids)
-            return await _sent(_response(done), request)
+            return await _sent(response_of(done), request)
         is_metrics = asked == PageRequest(page=Page.METRICS)
         content = await answer_to(self._daemon, asked)
-        return await _sent(_response(content, METRICS_TYPE if is_metrics else JSON), request)
+        return await _sent(response_of(content, METRICS_TYPE if is_metrics else JSON), request)
 
     async def _stream(self, asked: EventsRequest, request: web.BaseRequest) -> web.StreamResponse:
         feed = Feed(account_of(self._daemon, asked.account), asked)
@@ -185,13 +174,14 @@ def _headers() -> dict[str, str]:
     return {VERSION_HEADER: str(API_VERSION), "Server": "ditad", "Cache-Control": "no-store"}
 
 
-def _response(body: bytes, content_type: str = JSON, status: int = 200) -> web.Response:
+def response_of(body: bytes, content_type: str = JSON, status: int = 200) -> web.Response:
+    """Write a body as an answer."""
     return web.Response(body=body, status=status, headers={**_headers(), "Content-Type": content_type})
 
 
 def error_response(problem: Problem) -> web.Response:
     """Write a problem as an answer."""
-    return _response(problem.body(), status=problem.status)
+    return response_of(problem.body(), status=problem.status)
 
 
 async def _sent(response: web.Response, request: web.BaseRequest) -> web.StreamResponse:
@@ -273,16 +263,28 @@ class _Full(asyncio.Protocol):
             self._timer.cancel()
 
 
-class _Server(web.Server):
-    """Makes the connections, and no more of them than agreed."""
+class BoundedServer(web.Server):
+    """Makes the connections, each within its bounds, and no more of them than agreed."""
 
-    def __init__(self, handler: Any, *, connections_max: int, **settings: Any) -> None:
+    def __init__(self, handler: Any, *, connections_max: int) -> None:
+        """Answer with `handler`; whoever comes beyond `connections_max` is told so."""
         super().__init__(handler)
-        self._settings = settings
         self._connections_max = connections_max
         self._refused: set[_Full] = set()
 
     def __call__(self) -> Any:
+        """Make the connection of one more peer."""
         if len(self._connections) >= self._connections_max:
             return _Full(self._refused, self._connections_max)
-        return _Connection(self, loop=asyncio.get_running_loop(), **self._settings)
+        return _Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_S_MAX,
+            tcp_keepalive=False,
+            access_log=None,  # type: ignore[arg-type]  # what aiohttp documents for none
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+            auto_decompress=False,  # a body is small; one that inflates is not
+            lingering_time=0,
+        )

@@ -16,13 +16,14 @@ ENDPOINTS_MAX = 64
 
 
 class Budget:
-    """Reserves moments for questions; holds no question itself."""
+    """Reserves moments for questions; holds no question itself. `remain` is what the exchange said last is left."""
 
     def __init__(self, per_s: float) -> None:
         self._spacing_s = 1.0 / per_s
         self._free_at: dict[str, float] = {}
         self._limits = 0
         self.held_until = 0.0
+        self.remain: int | None = None
 
     def reserve(self, endpoint: str, now: float) -> float:
         """Take the next free moment of an endpoint and give it; the caller waits for it."""
@@ -46,7 +47,10 @@ class Budget:
 
     def told(self, remain: str | None, expire: str | None, now: float, now_ms: int) -> None:
         """Heed ``X-RateLimit-Requests-Remain`` and ``-Expire`` (ms, s since the epoch, or seconds from now: **?**)."""
-        if remain is None or not _is_count(remain) or int(remain) > REMAIN_LOW:
+        if remain is None or not _is_count(remain):
+            return
+        self.remain = int(remain)
+        if self.remain > REMAIN_LOW:
             return
         self.hold(_yield_s(expire, now_ms), now)
 

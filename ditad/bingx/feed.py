@@ -70,6 +70,8 @@ class FeedStats:
     clock_offset_ms: int
     rest_calls: dict[str, int]
     rest_failures: dict[str, int]
+    rest_held_s: float
+    rest_allowance: int | None
 
 
 class Feed:
@@ -232,6 +234,8 @@ class Feed:
             clock_offset_ms=self._rest.offset_ms,
             rest_calls=dict(self._rest.calls),
             rest_failures=dict(self._rest.failures),
+            rest_held_s=self._rest.held_s,
+            rest_allowance=self._rest.allowance,
         )
 
     # ---- the start ----

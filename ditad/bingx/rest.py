@@ -107,6 +107,16 @@ class Rest:
         """Close the pool."""
         await self._http.__aexit__(kind, error, trace)
 
+    @property
+    def held_s(self) -> float:
+        """Say how long questions are still held back because the exchange limits us."""
+        return max(0.0, self._budget.held_until - self._clock.mono_s())
+
+    @property
+    def allowance(self) -> int | None:
+        """Say how many requests the exchange said last are left; `None` where it never did."""
+        return self._budget.remain
+
     def venue_ms(self, at_us: int) -> int:
         """Give a moment of the machine's clock on the exchange's, as far as its offset is known."""
         return at_us // US_PER_MS + self.offset_ms

@@ -104,6 +104,10 @@ class Journal:
         """The last record whose snapshots are put away; a restart may hand on again what it knows of later ones."""
         return self._shelving.through_seq
 
+    def bytes_on_disk(self) -> int:
+        """Say how many bytes the file takes with its log; what is not there at this moment takes none."""
+        return sum(_size(name) for name in self._files)
+
     @property
     def sealed_at_open(self) -> bool:
         """Whether the run before ended in order."""
@@ -339,3 +343,10 @@ def _rows_of(events: Sequence[tuple[Event, Raw | None]], last_n: int) -> tuple[l
             raw_rows.append(raw_row(n, raw))
         event_rows.append(event_row(event, None if raw is None else shared_n))
     return event_rows, raw_rows
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -54,3 +54,4 @@ def test_it_yields_when_little_is_left(remain: str | None, expire: str | None, u
     budget = Budget(2.0)
     budget.told(remain, expire, 100.0, NOW_MS)
     assert until == budget.held_until
+    assert budget.remain == (int(remain) if remain is not None and remain.isdigit() else None)
