@@ -146,12 +146,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
 
 def problems(path: Path, environ: Mapping[str, str], *, credentials_too: bool = True) -> list[str]:
     """Say all that is wrong with a settings file, and the credentials it points to, one sentence each."""
-    found: list[str] = []
-    reading = _Reading(environ)
-    try:
-        reading.settings(_parsed(path))
-    except SettingsError as exc:
-        found += exc.problems
+    reading, found = _read(path, environ)
     if credentials_too:
         for account in reading.accounts:
             found += _problems_of(functools.partial(credentials, account, environ))
@@ -167,6 +162,19 @@ def _problems_of(reading: Callable[[], object]) -> list[str]:
     except SettingsError as exc:
         return exc.problems
     return []
+
+
+def readable(
+    path: Path, environ: Mapping[str, str]
+) -> tuple[DaemonSettings | None, tuple[AccountSettings, ...], list[str]]:
+    """Give of a settings file what can be read of it, and everything that is wrong with the rest."""
+    reading, found = _read(path, environ)
+    return reading.daemon, tuple(reading.accounts), found
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> tuple[_Reading, list[str]]:
+    reading = _Reading(environ)
+    return reading, _problems_of(lambda: reading.settings(_parsed(path)))
 
 
 def credentials(account: AccountSettings, environ: Mapping[str, str]) -> tuple[Secret, Secret]:
@@ -199,6 +207,7 @@ class _Reading:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[str] = []
+        self.daemon: DaemonSettings | None = None
         self.accounts: list[AccountSettings] = []
         self.tell: TellSettings | None = None
         self._environ = environ
@@ -206,7 +215,7 @@ class _Reading:
     def settings(self, file: dict[str, Any]) -> Settings:
         """Make settings of a whole file, or raise everything that is wrong with it."""
         self._unknown("the file", file, ("daemon", "tell", "account"))
-        daemon = self._daemon(self._table("[daemon]", file.get("daemon", {})))
+        daemon = self.daemon = self._daemon(self._table("[daemon]", file.get("daemon", {})))
         self._tell(self._table("[tell]", file.get("tell", {})))
         tables = file.get("account", [])
         if not isinstance(tables, list):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
-from ditad.clock import Clock
+from ditad.clock import US_PER_S, Clock
 from ditad.collecting import AccountsCollector, Measured
 from ditad.state import FOLD_VERSION
 
@@ -52,6 +52,8 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         build = Info("ditad_build", "Which ditad this is.", registry=self._registry)
         build.info({"version": version, "fold_version": str(FOLD_VERSION), "python": platform.python_version()})
+        started = Gauge("ditad_start_timestamp_seconds", "When this daemon started.", registry=self._registry)
+        started.set(clock.now_us() / US_PER_S)
         self._registry.register(AccountsCollector(accounts, clock=clock, state_dir=state_dir))
         self._commits = Histogram(
             "ditad_commit_duration_seconds",

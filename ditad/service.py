@@ -130,11 +130,7 @@ class AccountService:
         settings = self.settings
         return Feed(
             account=settings.name,
-            hosts=Hosts(
-                rest_url=settings.rest_url,
-                ws_url=settings.ws_url,
-                rest_fallback_url=LIVE.rest_fallback_url if settings.environment == "live" else None,
-            ),
+            hosts=hosts(settings),
             credentials=self._credentials,
             options=feed_options(settings),
             sink=self.pipeline,
@@ -415,6 +411,15 @@ def in_force(settings: AccountSettings) -> SettingsInForce:
         namespaces=dict(settings.namespaces),
         bot_window_us=int(settings.reconcile.bot_window_s * US_PER_S),
         bot_away_us=int(settings.reconcile.bot_away_s * US_PER_S),
+    )
+
+
+def hosts(settings: AccountSettings) -> Hosts:
+    """Say where an account's exchange is."""
+    return Hosts(
+        rest_url=settings.rest_url,
+        ws_url=settings.ws_url,
+        rest_fallback_url=LIVE.rest_fallback_url if settings.environment == "live" else None,
     )
 
 

@@ -49,6 +49,7 @@ CHECK = re.compile(r"(sudo )?(CREDENTIALS_DIRECTORY=/etc/ditad )?\.venv/bin/dita
 RUN = re.compile(
     r"sudo CREDENTIALS_DIRECTORY=/etc/ditad( RUNTIME_DIRECTORY=/run/ditad)? \.venv/bin/ditad run --config /etc/ditad/ditad\.toml"
 )
+DOCTOR = re.compile(r"sudo CREDENTIALS_DIRECTORY=/etc/ditad \.venv/bin/ditad doctor --config /etc/ditad/ditad\.toml")
 BOT = re.compile(
     r"""curl -s --unix-socket "\$DITAD_SOCKET" (-X PUT )?-d '\{[^']+\}' http://d/v1/accounts/main/bot/(slots|settlements)"""
 )
@@ -71,7 +72,7 @@ PROOF = re.compile(
     r"\.venv/bin/python -m tests\.(simulation --seeds|fuzz --inputs|kills --kills|hostile --requests) (\d+)"
 )
 SYSTEMD = ".venv/bin/python -m tests.systemd"
-FORMS = (PROOF, PREPARE, KEY, CHECK, RUN, ASK, LOOK, ON_JOURNAL, PAPERS, RESTORE, ACT, CURL, BOT)
+FORMS = (PROOF, PREPARE, KEY, CHECK, DOCTOR, RUN, ASK, LOOK, ON_JOURNAL, PAPERS, RESTORE, ACT, CURL, BOT)
 KNOWN = (
     *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, PAPERS_MEASURED, KEPT, SYSTEMD, *SCREEN)),
     *map(re.escape, recipe.commands(README)),
@@ -365,7 +366,7 @@ async def test_the_same_by_curl(folder: Path) -> None:
 
 
 async def test_a_real_account(folder: Path) -> None:
-    """The five lines for a real account run and end, with the system's folders in ours and the exchange simulated."""
+    """The lines for a real account run and end, with the system's folders in ours and the exchange simulated."""
     etc = folder / "etc"
     places = {"/etc/ditad": str(etc), "/run/ditad": str(folder / "run"), "/var/lib/ditad": str(folder / "state")}
 
@@ -375,7 +376,9 @@ async def test_a_real_account(folder: Path) -> None:
         return text.replace("sudo ", "").replace(".venv/bin/ditad", DITAD)
 
     (prepare,), keys, (check,), (run,) = shown(PREPARE), shown(KEY), shown(CHECK), shown(RUN)
-    async with SimulatedExchange(seed=12, accounts=[AccountSpec(name="main")]) as exchange:
+    (examine,) = shown(DOCTOR)
+    spec = AccountSpec(name="main", permissions=frozenset({"read"}))
+    async with SimulatedExchange(seed=12, accounts=[spec]) as exchange:
         typed = {line: f"{text}\n".encode() for line, text in zip(keys, exchange.credentials["main"], strict=True)}
         for line in (prepare, *keys, check):
             code, out, err = await shell(here(line), cwd=ROOT, stdin=typed.get(line, b""))
@@ -386,6 +389,9 @@ async def test_a_real_account(folder: Path) -> None:
         changed, replaced = re.subn(r'^environment = "live"', custom, here(settings.read_text()), flags=re.MULTILINE)
         assert 1 == replaced
         settings.write_text(changed)
+        code, out, err = await shell(here(examine), cwd=ROOT)
+        assert (1, "") == (code, err), "no daemon runs yet, and that is all there is to say\n" + out
+        assert ["socket"] == [line.split()[1] for line in out.splitlines() if not line.startswith("OK")]
         async with running("bash", "-c", "exec env " + here(run)) as started:
             await started.logged("daemon.ready")
             assert "OK" == (await begun(folder / "run" / "ditad.sock"))["reconcile"]["status"]

@@ -29,6 +29,7 @@ VERBS: Final = {
     "demo": ("showing:demo", "Run a simulated exchange and the daemon against it."),
     "exchange": ("trading:exchange", "Run the simulated exchange alone."),
     "check-config": ("checking:check_config", "Say all that is wrong with a settings file."),
+    "doctor": ("doctor:doctor", "Check settings, machine and exchange, and say what to do."),
     "status": ("status:status", "Say whether the books agree; the exit code says it too."),
     "snapshot": ("snapshot:snapshot", "Show the present snapshot: both ledgers and the verdict."),
     "positions": ("lists:positions", "List positions as both ledgers have them."),
@@ -149,7 +150,7 @@ def _quiet_end() -> int:
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: status 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN; everywhere 64 wrong usage, 65 journal damaged, 69 daemon not reachable, "
+    epilog="Exit codes: status and doctor 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN; everywhere 64 wrong usage, 65 journal damaged, 69 daemon not reachable, "
     "70 our own fault, 74 disk, 75 state folder in use, 77 refused, 78 wrong settings.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,8 @@ from ditad.journal.shelves import Shelf
 from ditad.records import RecordType
 
 PROBLEMS_MAX: Final = 100
+STEPS_BETWEEN_LOOKS: Final = 100_000
+"""Of SQLite's machine, between two looks at the clock: some milliseconds."""
 
 
 class Reader:
@@ -186,6 +189,26 @@ class Reader:
         if derived > numbers[2]:
             problems.append(f"records are derived from event {derived}, but the last event is {numbers[2]}")
         return problems
+
+    def integrity_within(self, seconds: float) -> list[str] | None:
+        """Check as `integrity` does, for at most so long; `None` where that was not long enough to know."""
+        deadline_mono = time.monotonic() + seconds
+        late = False
+
+        def ended() -> bool:
+            nonlocal late
+            late = time.monotonic() > deadline_mono
+            return late
+
+        self._connection.set_progress_handler(ended, STEPS_BETWEEN_LOOKS)
+        try:
+            return self.integrity()
+        except JournalError:
+            if late:
+                return None
+            raise
+        finally:
+            self._connection.set_progress_handler(None, 0)
 
     def copy_to(self, out: Path) -> None:
         """Write a consistent copy, whole or not at all, while the daemon goes on; `out` must not exist.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-FOLDERS = ("bingx", "api", "client", "journal", "tell", "tui")
+FOLDERS = ("bingx", "api", "client", "doctor", "journal", "tell", "tui")
 """Folders whose tests count, for their pure parts; beside them the tests of the core, which lie in none."""
 
 ENTIRE = ("test_cli_end_to_end.py", "test_readme.py")

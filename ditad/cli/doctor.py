@@ -1,0 +1,60 @@
+"""The verb `doctor`: is everything around the daemon as it must be, and if not, what to do.
+
+Enters: a settings file. Leaves: a line per check as it is made, or with `--json` one object at the end; the worst
+status as the exit code. What holds: nothing is changed; secrets are not shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import click
+import orjson
+
+from ditad.cli.journals import CONFIG
+from ditad.cli.status import COLOURS, EXIT_CODES, worst
+from ditad.cli.tables import text_of
+from ditad.doctor.examining import findings
+from ditad.doctor.findings import Finding
+
+NAME_WIDTH: Final = 14
+
+
+@click.command(epilog="\b\nditad doctor --config /etc/ditad/ditad.toml\nditad doctor --account main --json")
+@click.option("--config", type=click.Path(path_type=Path), default=CONFIG, show_default=True, help="The settings file.")
+@click.option("--account", metavar="NAME", help="Only this account.")
+@click.option("--unit", metavar="NAME", help="Also see how systemd has this unit, for example ditad.service.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -> int:
+    """Check settings, machine, credentials and exchange, and say what to do about each thing that is not right.
+
+    Works with the daemon running or not. Exit code: 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN, the worst of all checks.
+    """
+
+    async def examined() -> list[Finding]:
+        made = []
+        async with aclosing(findings(config, os.environ, account=account, unit=unit)) as some:
+            async for finding in some:
+                made.append(finding)
+                if not as_json:
+                    _show(finding)
+        return made
+
+    made = asyncio.run(examined())
+    verdict = worst(finding.status.value for finding in made)
+    if as_json:
+        click.echo(orjson.dumps({"status": verdict, "checks": made}))
+    return EXIT_CODES[verdict]
+
+
+def _show(finding: Finding) -> None:
+    word = click.style(finding.status.value.ljust(7), fg=COLOURS[finding.status.value], bold=True)
+    whose = f"{finding.account}: " if finding.account is not None else ""
+    line = f"{word}  {finding.check.ljust(NAME_WIDTH)}  {whose}{text_of(finding.said)}"
+    if finding.what_to_do:
+        line += f"; to do: {text_of(finding.what_to_do)}"
+    click.echo(line)
