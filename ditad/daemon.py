@@ -60,6 +60,14 @@ OVERRAN: Final = 70
 SIGNALLED_TWICE: Final = 130
 
 
+CatchingUp = Callable[[str, int, int], None]
+"""Takes an account's name, the number of the event that its start is at, and that of its last."""
+
+
+def _unseen(_account: str, _n: int, _last_n: int) -> None:
+    """Let nobody watch."""
+
+
 class Daemon:
     """All accounts of a settings file, served on one socket; also the socket's door."""
 
@@ -72,11 +80,14 @@ class Daemon:
         log: Log,
         manager: ServiceManager | None = None,
         handed: socket.socket | None = None,
+        catching_up: CatchingUp = _unseen,
     ) -> None:
         """Open everything that is opened once; raises from the `DitadError` tree with one sentence each.
 
-        `manager` is who started us, `handed` the socket it hands in instead of one of our own.
+        `manager` is who started us, `handed` the socket it hands in instead of one of our own; `catching_up` is told
+        how far a start that folds much has come.
         """
+        self._catching_up = catching_up
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._log = log
@@ -119,8 +130,9 @@ class Daemon:
             self.release()
             raise
 
-    def _folding(self, name: str, n: int) -> None:
-        self._manager.extend(START_S_MAX, f"{name} folds its journal: event {n}")
+    def _folding(self, name: str, n: int, last_n: int) -> None:
+        self._manager.extend(START_S_MAX, f"{name} folds its journal: event {n} of {last_n}")
+        self._catching_up(name, n, last_n)
 
     # ---- the door
 
@@ -310,7 +322,7 @@ def _leaves(exc: BaseException) -> Iterator[BaseException]:
 # ---- the process
 
 
-def run(path: Path) -> int:
+def run(path: Path, *, catching_up: CatchingUp = _unseen) -> int:
     """Run the daemon in the foreground; gives the exit code. Settings that cannot be used raise `SettingsError`.
 
     Call it first of all in a process: it takes what whoever started us handed in, and closes our memory to others.
@@ -326,7 +338,9 @@ def run(path: Path) -> int:
     secrecy.hear_last_words()
     log = structlog.get_logger()
     try:
-        asyncio.run(_until_signalled(path, settings, environ, stream=stream, log=log, handed=handed))
+        asyncio.run(
+            _until_signalled(path, settings, environ, stream=stream, log=log, handed=handed, catching_up=catching_up)
+        )
     except DitadError as exc:
         reason = str(exc)  # a sentence for an operator; the trace would only hide it
         log.error("daemon.failed", reason=reason, exit_code=exc.exit_code)  # noqa: TRY400
@@ -357,9 +371,18 @@ async def _until_signalled(
     stream: LogStream,
     log: Log,
     handed: socket.socket | None,
+    catching_up: CatchingUp,
 ) -> None:
     manager = ServiceManager.of(environ, pid=os.getpid())
-    daemon = Daemon(settings, environ=environ, stream=stream, log=log, manager=manager, handed=handed)
+    daemon = Daemon(
+        settings,
+        environ=environ,
+        stream=stream,
+        log=log,
+        manager=manager,
+        handed=handed,
+        catching_up=catching_up,
+    )
     read_again = functools.partial(load, path, environ=environ)
     bound = threading.Timer(STOP_S_MAX, _end, (stream,))
     bound.daemon = True

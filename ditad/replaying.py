@@ -59,6 +59,7 @@ def replayed(reader: Reader, account: str, *, progress: Progress) -> Replayed:
 
 def verified(reader: Reader, account: str, *, progress: Progress) -> Replayed:
     """Check the file, then do as `replayed`, and compare stored records, snapshots and checkpoints too."""
+    progress(0, reader.last_n)
     damage = reader.integrity()
     if damage:  # what cannot be trusted is not worth folding
         return Replayed(account=account, problems=[f"the file: {what}" for what in damage[:PROBLEMS_MAX]])

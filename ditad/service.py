@@ -69,16 +69,16 @@ class AccountService:
         network: Network | None = None,
         chance: random.Random | None = None,
         conceal: Callable[[str], None] = lambda _: None,
-        folding: Callable[[int], None] = lambda _: None,
+        folding: Callable[[int, int], None] = lambda _n, _last_n: None,
         tell: TellSettings | None = None,
         hook: Hook | None = None,
         timing: Timing | None = None,
     ) -> None:
         """`network` and `chance` are those of the machine, unless somebody simulates them.
 
-        `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at,
-        `timing` how long commits and snapshots take. `hook` is told of divergences and gaps, as `tell` says; without it
-        nobody is.
+        `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at and
+        that of the last one, `timing` how long commits and snapshots take. `hook` is told of divergences and gaps, as
+        `tell` says; without it nobody is.
         """
         self.settings = settings
         self._conceal = conceal
@@ -105,7 +105,9 @@ class AccountService:
             recall=self._recall,
             timing=timing,
         )
-        self.pipeline.restore(_told(self._journal.events_from(projection.state.n + 1), folding))
+        last_n = self._journal.last_n
+        events = self._journal.events_from(projection.state.n + 1)
+        self.pipeline.restore(_told(events, lambda n: folding(n, last_n)))
         self.pipeline.begin(in_force(settings))
         self._credentials = Credentials(api_key=credentials[0], api_secret=credentials[1])
         self._bot = BotDoor(account=settings.name, bot_uids=settings.bot_uids, pipeline=self.pipeline, clock=clock)
@@ -381,11 +383,15 @@ class AccountService:
 
 
 def _told(events: Iterator[Event], folding: Callable[[int], None]) -> Iterator[Event]:
-    """Hand events on, and tell after every `FOLDING_EVENTS` of them how far it has come."""
-    for count, event in enumerate(events, 1):
+    """Hand events on, and tell after every `FOLDING_EVENTS` of them how far it has come, and then that it is through."""
+    count = n = 0
+    for event in events:
         yield event
+        count, n = count + 1, event.n
         if count % FOLDING_EVENTS == 0:
-            folding(event.n)
+            folding(n)
+    if count >= FOLDING_EVENTS:
+        folding(n)
 
 
 def in_force(settings: AccountSettings) -> SettingsInForce:

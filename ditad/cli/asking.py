@@ -17,7 +17,10 @@ import click
 
 from ditad.api.client import ApiClient
 from ditad.client.asking import SOCKET
-from ditad.errors import UsageError
+from ditad.errors import DitadError, UsageError
+
+COMPLETE_S_MAX: Final = 1.0
+"""Who presses the tabulator does not wait longer."""
 
 NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -45,7 +48,12 @@ def asking(verb: Callable[..., Any]) -> Callable[..., Any]:
         show_envvar=True,
         help="The daemon's socket.",
     )
-    @click.option("--account", metavar="NAME", help="The account; may be left out when there is one.")
+    @click.option(
+        "--account",
+        metavar="NAME",
+        shell_complete=_account_names,
+        help="The account; may be left out when there is one.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
     @functools.wraps(verb)
     def wrapped(*, socket: Path, account: str | None, as_json: bool, **own: Any) -> Any:
@@ -54,6 +62,20 @@ def asking(verb: Callable[..., Any]) -> Callable[..., Any]:
         return verb(Asked(socket=socket, account=account, as_json=as_json), **own)
 
     return wrapped
+
+
+def _account_names(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an account's name with those of the running daemon; without one there is nothing to complete."""
+
+    async def question() -> list[str]:
+        async with asyncio.timeout(COMPLETE_S_MAX), ApiClient(Path(ctx.params.get("socket") or SOCKET)) as client:
+            return [str(item["account"]) for item in (await client.get("/v1/accounts"))["items"]]
+
+    try:
+        names = asyncio.run(question())
+    except (TimeoutError, DitadError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def ask(asked: Asked, question: Callable[[ApiClient], Awaitable[Answer]]) -> Answer:

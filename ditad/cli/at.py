@@ -12,11 +12,12 @@ import orjson
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
+from ditad.cli.examples import examples
 from ditad.cli.moments import moment_or_number
 from ditad.cli.snapshot import shown
 
 
-@click.command(epilog="\b\nditad at 10m\nditad at 2026-01-31T12:00:00Z --json\nditad at 1234")
+@click.command(epilog=examples("ditad at 10m", "ditad at 12", "ditad at 12 --json"))
 @asking
 @click.argument("when", metavar="TIME|EVENT_SEQ")
 def at(asked: Asked, when: str) -> int:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
+from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
 from ditad.errors import JournalDamagedError, UsageError
 from ditad.journal import Reader
 
 
-@click.command()
+@click.command(epilog=examples("ditad backup --config /etc/ditad/ditad.toml --out /var/backups/main.journal"))
 @on_journals
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write; it must not exist.")
 def backup(journals: Journals, out: Path) -> int:

@@ -16,6 +16,7 @@ import orjson
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
+from ditad.cli.examples import examples
 from ditad.cli.tables import column, table, text_of
 from ditad.errors import RefusedError, UsageError
 from ditad.money import plain, sub
@@ -23,7 +24,7 @@ from ditad.money import plain, sub
 LEDGERS = (column("figure"), column("k"), column("e"), column("k - e", "difference"))
 
 
-@click.command()
+@click.command(epilog=examples("ditad audit"))
 @asking
 def audit(asked: Asked) -> int:
     """Ask the exchange now, instead of at the next interval; the answers come with the events."""
@@ -37,7 +38,7 @@ def audit(asked: Asked) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog=examples("ditad adopt --why 'the exchange deleted a position' --yes"))
 @asking
 @click.option("--why", required=True, help="The reason; it is recorded with who adopted.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

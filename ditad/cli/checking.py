@@ -12,11 +12,12 @@ from pathlib import Path
 
 import click
 
+from ditad.cli.examples import examples
 from ditad.config import problems
 from ditad.errors import SettingsError
 
 
-@click.command(name="check-config")
+@click.command(name="check-config", epilog=examples("ditad check-config /etc/ditad/ditad.toml"))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--quiet", is_flag=True, help="Say nothing where nothing is wrong.")
 @click.option("--no-credentials", is_flag=True, help="Do not look for the secrets that it points to.")

@@ -15,6 +15,7 @@ import orjson
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
+from ditad.cli.examples import examples
 from ditad.cli.moments import moment_or_number
 from ditad.cli.tables import column, table, text_of
 
@@ -31,7 +32,7 @@ POSITIONS = (
 )
 
 
-@click.command(epilog="\b\nditad diff 1h 10m\nditad diff 1200 1234 --json")
+@click.command(epilog=examples("ditad diff 12 20", "ditad diff 12 10m --json"))
 @asking
 @click.argument("a", metavar="TIME|EVENT_SEQ")
 @click.argument("b", metavar="TIME|EVENT_SEQ")

@@ -15,7 +15,9 @@ from typing import Final
 import click
 import orjson
 
-from ditad.cli.journals import CONFIG
+from ditad.cli.examples import examples
+from ditad.cli.journals import CONFIG, account_names
+from ditad.cli.screen import paint
 from ditad.cli.status import COLOURS, EXIT_CODES, worst
 from ditad.cli.tables import text_of
 from ditad.doctor.examining import findings
@@ -24,9 +26,14 @@ from ditad.doctor.findings import Finding
 NAME_WIDTH: Final = 14
 
 
-@click.command(epilog="\b\nditad doctor --config /etc/ditad/ditad.toml\nditad doctor --account main --json")
+@click.command(
+    epilog=examples(
+        "ditad doctor --config /etc/ditad/ditad.toml",
+        "ditad doctor --config /etc/ditad/ditad.toml --account main --json",
+    )
+)
 @click.option("--config", type=click.Path(path_type=Path), default=CONFIG, show_default=True, help="The settings file.")
-@click.option("--account", metavar="NAME", help="Only this account.")
+@click.option("--account", metavar="NAME", shell_complete=account_names, help="Only this account.")
 @click.option("--unit", metavar="NAME", help="Also see how systemd has this unit, for example ditad.service.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -> int:
@@ -52,7 +59,7 @@ def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -
 
 
 def _show(finding: Finding) -> None:
-    word = click.style(finding.status.value.ljust(7), fg=COLOURS[finding.status.value], bold=True)
+    word = paint(finding.status.value.ljust(7), fg=COLOURS[finding.status.value], bold=True)
     whose = f"{finding.account}: " if finding.account is not None else ""
     line = f"{word}  {finding.check.ljust(NAME_WIDTH)}  {whose}{text_of(finding.said)}"
     if finding.what_to_do:

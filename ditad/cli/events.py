@@ -1,7 +1,8 @@
 """The verb `events`: records as they were made, or as they come.
 
-Enters: from where, which types, whether to follow. Leaves: one line a record, NDJSON with `--json`. What holds: with
-`-f` it goes on where it was across a restart of the daemon; what it says about that goes to stderr.
+Enters: from where, which types, whether to follow. Leaves: one line a record, NDJSON with `--json`; at a terminal in
+colour and no longer than the terminal is wide. What holds: with `-f` it goes on where it was across a restart of the
+daemon; what it says about that goes to stderr.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import click
 from ditad.api import following
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
+from ditad.cli.examples import examples
 from ditad.cli.moments import moment
+from ditad.cli.screen import Screen, paint, screen
+from ditad.cli.status import COLOURS
 from ditad.cli.tables import text_of
 from ditad.errors import UsageError
 from ditad.records import RecordType
@@ -33,7 +37,13 @@ FIELDS: Final = {
 }
 """What is shown of each type without `--json`."""
 
-EXAMPLES: Final = "\b\nditad events --since 10m\nditad events -f --type fill --json | jq .fill.price"
+TYPE_WIDTH: Final = 13
+
+EXAMPLES: Final = examples(
+    "ditad events --since 10m",
+    "ditad events --after-seq 0 --type fill --json",
+    "timeout 2 ditad events -f --type snapshot --type divergence",
+)
 
 
 @click.command(epilog=EXAMPLES)
@@ -73,22 +83,46 @@ def events(
             lines = following.follow(client, account, **start, notice=_notice, give_up_s=give_up)
         else:
             lines = following.events(client, account, **start)
+        here = screen()
         async with aclosing(lines) as stream:
             async for line in stream:
-                _show(line, as_json=asked.as_json, flush=follow)
+                _show(line, here, as_json=asked.as_json, flush=follow or here is not None)
         return 0
 
     return ask(asked, question)
 
 
-def _show(line: following.StreamLine, *, as_json: bool, flush: bool) -> None:
+def _show(line: following.StreamLine, here: Screen | None, *, as_json: bool, flush: bool) -> None:
     if as_json:
         sys.stdout.write(line.text.decode() + "\n")
-    elif line.type != "bookmark":
-        word = click.style(f"{line.type:<13}", bold=True) if sys.stdout.isatty() else f"{line.type:<13}"
-        sys.stdout.write(f"{line.value['ts']}  {line.value['seq']:>8}  {word}  {told(line.value)}".rstrip() + "\n")
+    elif line.type != "bookmark" and here is None:
+        sys.stdout.write(f"{_head(line)}  {told(line.value)}".rstrip() + "\n")
+    elif line.type != "bookmark" and here is not None:
+        head = _head(line)
+        rest = told(line.value)[: max(0, here.width - len(head) - 2)]
+        sys.stdout.write(f"{head[:-TYPE_WIDTH]}{paint(head[-TYPE_WIDTH:], bold=True)}  {_coloured(line.value, rest)}\n")
     if flush:
         sys.stdout.flush()
+
+
+def _head(line: following.StreamLine) -> str:
+    return f"{line.value['ts']}  {line.value['seq']:>8}  {line.type:<{TYPE_WIDTH}}"
+
+
+def _coloured(record: Mapping[str, Any], text: str) -> str:
+    """Give a line the colour of what it tells: the verdict's, that of a difference or gap while it lasts."""
+    body = record.get(record["type"]) or {}
+    match record["type"]:
+        case "snapshot":
+            word = body["reconcile"]["status"]
+            return paint(word, fg=COLOURS.get(word)) + text.removeprefix(word)
+        case "divergence":
+            over = body["state"] in {"healed", "adopted"}
+            return paint(text, fg="green" if over else COLOURS.get(body["severity"], "red"))
+        case "gap" | "stream" | "rejected":
+            bad = body.get("state", "") in {"open", "unclosable", "lost", "silent", "refused", "key_expired", ""}
+            return paint(text, fg="yellow" if bad else None)
+    return text
 
 
 def told(record: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from ditad.config import load
+from ditad.config import load, readable
 from ditad.errors import UsageError
 
 CONFIG: Final = Path("/etc/ditad/ditad.toml")
@@ -38,13 +38,24 @@ class Journals:
         return self.accounts[0]
 
 
+def account_names(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an account's name with those of the settings, as far as they can be read."""
+    _, accounts, _ = readable(Path(ctx.params.get("config") or CONFIG), os.environ)
+    return [each.name for each in accounts if each.name.startswith(incomplete)]
+
+
 def on_journals(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb `--config` and `--account`, as one `Journals` in front of its own arguments."""
 
     @click.option(
         "--config", type=click.Path(path_type=Path), default=CONFIG, show_default=True, help="The settings file."
     )
-    @click.option("--account", metavar="NAME", help="The account; may be left out when there is one.")
+    @click.option(
+        "--account",
+        metavar="NAME",
+        shell_complete=account_names,
+        help="The account; may be left out when there is one.",
+    )
     @functools.wraps(verb)
     def wrapped(*, config: Path, account: str | None, **own: Any) -> Any:
         settings = load(config, environ=os.environ)

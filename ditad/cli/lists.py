@@ -1,7 +1,8 @@
 """The list verbs: `positions`, `fills`, `income`, `divergences`, `gaps`.
 
-Enters: which list, from where, how many. Leaves: a table, or with `--json` the answer. What holds: however long the
-list, one page of it is in memory.
+Enters: which list, from where, how many. Leaves: a table that fits the terminal, or whole where it is piped, or with
+`--json` the answer. What holds: however long the list, one page of it is in memory; a column left out for want of room
+is named.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import orjson
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
-from ditad.cli.tables import Column, column, table
+from ditad.cli.examples import examples
+from ditad.cli.screen import paint, screen
+from ditad.cli.tables import Column, Table, column
 
 PAGE_ROWS: Final = 1_000
 """The most that one answer holds. (interfaces.md §3)"""
@@ -27,54 +30,54 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         column("side"),
         column("k qty", "k.qty"),
         column("e qty", "e.qty"),
-        column("k entry", "k.entry_price"),
-        column("e entry", "e.entry_price"),
-        column("e mark", "e.mark_price"),
-        column("k unrealized", "k.unrealized_pnl"),
-        column("leverage", "k.leverage"),
+        column("k entry", "k.entry_price", rank=4),
+        column("e entry", "e.entry_price", rank=3),
+        column("e mark", "e.mark_price", rank=2),
+        column("k unrealized", "k.unrealized_pnl", rank=5),
+        column("leverage", "k.leverage", rank=1),
     ),
     "fills": (
-        column("seq"),
-        column("at"),
+        column("seq", rank=4),
+        column("at", moment=True),
         column("symbol"),
         column("side"),
-        column("position", "position_side"),
+        column("position", "position_side", rank=3),
         column("qty"),
         column("price"),
-        column("fee"),
-        column("asset", "fee_asset"),
-        column("realized", "realized_pnl"),
-        column("order", "order_id"),
+        column("fee", rank=6),
+        column("asset", "fee_asset", rank=2),
+        column("realized", "realized_pnl", rank=7),
+        column("order", "order_id", rank=1),
     ),
     "income": (
-        column("seq"),
-        column("at"),
+        column("seq", rank=2),
+        column("at", moment=True),
         column("kind"),
         column("symbol"),
         column("amount"),
-        column("asset"),
-        column("tran id", "tran_id"),
+        column("asset", rank=3),
+        column("tran id", "tran_id", rank=1),
     ),
     "divergences": (
-        column("seq"),
-        column("first at", "first_at"),
+        column("seq", rank=1),
+        column("first at", "first_at", moment=True),
         column("state"),
-        column("severity"),
-        column("class"),
+        column("severity", rank=2),
+        column("class", rank=3),
         column("field"),
-        column("k"),
-        column("e"),
+        column("k", rank=5),
+        column("e", rank=4),
         column("delta"),
-        column("cause", "attribution"),
+        column("cause", "attribution", rank=6),
     ),
     "gaps": (
-        column("seq"),
+        column("seq", rank=1),
         column("id"),
         column("state"),
-        column("from"),
-        column("to"),
-        column("kinds"),
-        column("by"),
+        column("from", moment=True),
+        column("to", moment=True),
+        column("kinds", rank=3),
+        column("by", rank=2),
         column("cause"),
     ),
 }
@@ -86,14 +89,14 @@ def paging(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--limit", type=click.IntRange(1), help="At most so many rows.")(verb)
 
 
-@click.command()
+@click.command(epilog=examples("ditad positions", "ditad positions --json"))
 @asking
 def positions(asked: Asked) -> int:
     """List positions as both ledgers have them, side by side."""
     return _show(asked, "positions", after_seq=0, limit=None)
 
 
-@click.command()
+@click.command(epilog=examples("ditad fills --limit 20", "ditad fills --after-seq 100 --json"))
 @asking
 @paging
 def fills(asked: Asked, after_seq: int, limit: int | None) -> int:
@@ -101,7 +104,7 @@ def fills(asked: Asked, after_seq: int, limit: int | None) -> int:
     return _show(asked, "fills", after_seq=after_seq, limit=limit)
 
 
-@click.command()
+@click.command(epilog=examples("ditad income", "ditad income --json"))
 @asking
 @paging
 def income(asked: Asked, after_seq: int, limit: int | None) -> int:
@@ -109,7 +112,7 @@ def income(asked: Asked, after_seq: int, limit: int | None) -> int:
     return _show(asked, "income", after_seq=after_seq, limit=limit)
 
 
-@click.command()
+@click.command(epilog=examples("ditad divergences", "ditad divergences --state open --state confirmed --json"))
 @asking
 @paging
 @click.option("--state", type=click.Choice(STATES), multiple=True, help="Only those in this state; may be repeated.")
@@ -118,7 +121,7 @@ def divergences(asked: Asked, after_seq: int, limit: int | None, state: Sequence
     return _show(asked, "divergences", after_seq=after_seq, limit=limit, state=",".join(state))
 
 
-@click.command()
+@click.command(epilog=examples("ditad gaps", "ditad gaps --json"))
 @asking
 @paging
 def gaps(asked: Asked, after_seq: int, limit: int | None) -> int:
@@ -170,12 +173,23 @@ async def _write_json(pages: AsyncGenerator[tuple[list[dict[str, Any]], int | No
 async def _write_table(
     pages: AsyncGenerator[tuple[list[dict[str, Any]], int | None], None], columns: tuple[Column, ...]
 ) -> None:
-    heading = True
+    laid = Table(columns, screen())
+    heading, count = True, 0
     async for items, _ in pages:
-        lines = table(columns, items, heading=heading)
+        lines = laid.page(items)
         if heading:
-            click.secho(lines[0], bold=True)
+            click.echo(paint(lines[0], bold=True))
             lines = lines[1:]
         if lines:
             click.echo("\n".join(lines))
-        heading = False
+        heading, count = False, count + len(items)
+    if screen() is not None:
+        _remark(laid.omitted, count)
+
+
+def _remark(omitted: Sequence[str], count: int) -> None:
+    """Tell a person what the table does not show."""
+    if not count:
+        click.echo("there are none", err=True)
+    elif omitted:
+        click.echo(f"no room for {', '.join(omitted)}: a wider terminal, a pipe or --json has them", err=True)

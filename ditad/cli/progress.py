@@ -17,6 +17,10 @@ PHASE_STEPS: Final = 1_000
 BAR_WIDTH: Final = 24
 
 Step = Callable[[str, int, int], None]
+"""Takes a phase, how much of it is done, and of how much."""
+
+Count = Callable[[int, int], None]
+"""Takes how much is done, and of how much."""
 
 
 @contextmanager
@@ -40,3 +44,18 @@ def progress(name: str, *phases: str) -> Iterator[Step]:
         step(phases[0], 0, 1)
         yield step
         bar.update(bar.length - bar.pos if bar.length else 0, "done")
+
+
+@contextmanager
+def counted(label: str) -> Iterator[Count]:
+    """Show a bar from the first call on until the block ends: `done` of `whole`."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _whole: None
+        return
+    with click.progressbar(length=1, label=label, width=BAR_WIDTH, file=sys.stderr, show_pos=True) as bar:
+
+        def come(done: int, whole: int) -> None:
+            bar.length = max(whole, 1)
+            bar.update(min(done, whole) - bar.pos)
+
+        yield come

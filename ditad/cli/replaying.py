@@ -6,25 +6,25 @@ What holds: nothing is written; on a terminal the way is shown, elsewhere only t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Final
 
 import click
 import orjson
 
+from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
+from ditad.cli.progress import counted
 from ditad.errors import JournalDamagedError
 from ditad.journal import Reader
-from ditad.replaying import Progress, Replayed, replayed, verified
+from ditad.replaying import Replayed, replayed, verified
 
 Check = Callable[..., Replayed]
 
 ADVICE: Final = "stop the daemon, keep a copy of the file, and restore the last `ditad backup` or ask for help"
-CLEAR_LINE: Final = "\r\x1b[K"
 
 
-@click.command()
+@click.command(epilog=examples("ditad replay --config /etc/ditad/ditad.toml"))
 @on_journals
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def replay(journals: Journals, as_json: bool) -> int:
@@ -32,7 +32,9 @@ def replay(journals: Journals, as_json: bool) -> int:
     return _checked(journals, replayed, as_json=as_json)
 
 
-@click.command()
+@click.command(
+    epilog=examples("ditad verify --config /etc/ditad/ditad.toml", "ditad verify --config /etc/ditad/ditad.toml --json")
+)
 @on_journals
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def verify(journals: Journals, as_json: bool) -> int:
@@ -46,11 +48,10 @@ def _checked(journals: Journals, check: Check, *, as_json: bool) -> int:
     for account in journals.accounts:
         with Reader.open(journals.folder, account) as reader:
             try:
-                found = check(reader, account, progress=_progress(account))
+                with counted(account) as come:
+                    found = check(reader, account, progress=come)
             except JournalDamagedError as exc:
                 found = Replayed(account=account, problems=[str(exc)])
-            finally:
-                _clear()
             path = str(reader.path)
         if found.problems:
             code = JournalDamagedError.exit_code
@@ -84,14 +85,3 @@ def _told(found: Replayed) -> str:
             parts.append(f"{count} {what} compared")
     verdict = f"{len(found.problems)} problems" if found.problems else "all as stored"
     return f"{found.account}: {', '.join(parts)}: {verdict}"
-
-
-def _progress(account: str) -> Progress:
-    if not sys.stderr.isatty():
-        return lambda _done, _all: None
-    return lambda done, total: click.echo(f"{CLEAR_LINE}{account}: {done} of {total} events", err=True, nl=False)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        click.echo(CLEAR_LINE, err=True, nl=False)

@@ -1,18 +1,21 @@
 """The verb `run`: the daemon in the foreground.
 
-Enters: where the settings are. Leaves: the daemon's exit code.
+Enters: where the settings are. Leaves: the daemon's exit code, and at a terminal a bar while a start folds much.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from ditad.cli.examples import examples
+from ditad.cli.progress import Count, counted
 from ditad.daemon import run as run_daemon
 
 
-@click.command()
+@click.command(epilog=examples("ditad run --config /etc/ditad/ditad.toml"))
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -22,4 +25,14 @@ from ditad.daemon import run as run_daemon
 )
 def run(config: Path) -> int:
     """Run the daemon in the foreground, until SIGTERM or Ctrl+C."""
-    return run_daemon(config)
+    with ExitStack() as bars:
+        shown: dict[str, Count] = {}
+
+        def catching_up(account: str, n: int, last_n: int) -> None:
+            if account not in shown:
+                shown[account] = bars.enter_context(counted(f"{account} folds its journal"))
+            shown[account](n, last_n)
+            if n == last_n:
+                bars.close()
+
+        return run_daemon(config, catching_up=catching_up)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
+from ditad.cli.examples import examples
 from ditad.demo import run_demo
 
 DURATION_S = 10.0
 DURATION_S_MAX = 86_400.0
 
 
-@click.command()
+@click.command(epilog=examples("ditad demo --duration 2", "ditad demo --duration 2 --json"))
 @click.option(
     "--duration",
     type=click.FloatRange(0.1, DURATION_S_MAX),

@@ -13,6 +13,9 @@ import orjson
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
+from ditad.cli.examples import examples
+from ditad.cli.moments import ago
+from ditad.cli.screen import screen
 from ditad.cli.tables import column, table, text_of
 
 FIGURES: Final = (
@@ -34,7 +37,7 @@ FIGURES: Final = (
 """What is shown of each ledger: the name, and where K and E have it (`None`: E does not state it)."""
 
 
-@click.command()
+@click.command(epilog=examples("ditad snapshot", "ditad snapshot --json"))
 @asking
 def snapshot(asked: Asked) -> int:
     """Show the present snapshot: both ledgers and the verdict."""
@@ -45,6 +48,13 @@ def snapshot(asked: Asked) -> int:
     answer = ask(asked, question)
     click.echo(answer.decode().rstrip() if asked.as_json else "\n".join(shown(orjson.loads(answer))))
     return 0
+
+
+def since(moment: str | None) -> str:
+    """Write a moment, and for a person at a terminal how long ago it was."""
+    here = screen()
+    told = text_of(moment)
+    return told if here is None or moment is None else f"{told} ({ago(moment, here.now)})"
 
 
 def shown(body: Mapping[str, Any]) -> list[str]:
@@ -58,7 +68,7 @@ def shown(body: Mapping[str, Any]) -> list[str]:
     return [
         f"{body['account']}  event_seq {body['event_seq']}  {body['ts']}  {text_of(body['reconcile']['status'])}",
         f"published {text_of(published['capital'])} ({published['source']})",
-        f"coverage {coverage['state']} through {text_of(coverage['covered_through'])}",
+        f"coverage {coverage['state']} through {since(coverage['covered_through'])}",
         *body["reconcile"]["explanations"],
         "",
         *table((column("figure"), column("k"), column("e")), rows),

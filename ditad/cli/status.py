@@ -15,6 +15,9 @@ import orjson
 
 from ditad.api.client import AnsweredError, ApiClient
 from ditad.cli.asking import Asked, ask, asking
+from ditad.cli.examples import examples
+from ditad.cli.screen import paint
+from ditad.cli.snapshot import since
 from ditad.cli.tables import text_of
 from ditad.errors import UsageError
 
@@ -39,7 +42,7 @@ class AccountStatus:
     what_to_do: str | None
 
 
-@click.command()
+@click.command(epilog=examples("ditad status", "ditad status --account main --json"))
 @asking
 def status(asked: Asked) -> int:
     """Say whether the books agree. Exit code: 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN, the worst of all accounts."""
@@ -60,7 +63,7 @@ def status(asked: Asked) -> int:
         click.echo("UNKNOWN: the daemon has no account")
     for account in () if asked.as_json else accounts:
         head, *rest = lines(account)
-        word = click.style(account.status.ljust(7), fg=COLOURS.get(account.status), bold=True)
+        word = paint(account.status.ljust(7), fg=COLOURS.get(account.status), bold=True)
         click.echo(f"{account.account}  {word}  {head}")
         for line in rest:
             click.echo(f"    {line}")
@@ -104,7 +107,7 @@ def lines(account: AccountStatus) -> list[str]:
     figures = (
         f"K {text_of(account.k)}  E {text_of(account.e)}",
         f"published {text_of(published['capital'])} ({text_of(published['source'])}, {usable})",
-        f"coverage {text_of(account.coverage['state'])} through {text_of(account.coverage['covered_through'])}",
+        f"coverage {text_of(account.coverage['state'])} through {since(account.coverage['covered_through'])}",
     )
     told = ["  ".join(figures), *(text_of(reason) for reason in account.reasons[:REASONS_MAX])]
     if len(account.reasons) > REASONS_MAX:

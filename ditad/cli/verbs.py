@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from ditad import __version__
 from ditad.errors import DitadError, UsageError
@@ -68,6 +69,11 @@ class Verbs(click.Group):
         verb = getattr(importlib.import_module(f"ditad.cli.{module}"), name)
         assert isinstance(verb, click.Command), f"{cmd_name} is a verb"
         return verb
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the verbs' names without loading them, and the options."""
+        verbs = [CompletionItem(name, help=told) for name, (_, told) in VERBS.items() if name.startswith(incomplete)]
+        return verbs if not incomplete.startswith("-") else click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 — click's form
         """Tell the verbs without loading them."""

@@ -14,18 +14,20 @@ import orjson
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
-from ditad.cli.tables import column, table, text_of
+from ditad.cli.examples import examples
+from ditad.cli.screen import paint, screen
+from ditad.cli.tables import Table, column, text_of
 from ditad.errors import JournalDamagedError
 
 PAGE_ROWS: Final = 1_000
 COLUMNS: Final = (
-    column("seq"),
-    column("at"),
+    column("seq", rank=2),
+    column("at", moment=True),
     column("what"),
-    column("operation"),
+    column("operation", rank=3),
     column("amount"),
     column("running total", "running_total"),
-    column("of", "told"),
+    column("of", "told", rank=1),
 )
 KNOWN: Final = frozenset({"seq", "at", "what", "operation", "amount", "running_total"})
 DIFFERENT: Final = (
@@ -33,7 +35,11 @@ DIFFERENT: Final = (
 )
 
 
-@click.command(epilog="\b\nditad why capital_raw\nditad why position:BTC-USDT:LONG\nditad why deltas.capital_vs_wallet")
+@click.command(
+    epilog=examples(
+        "ditad why capital_raw", "ditad why fees_paid --limit 5", "ditad why deltas.capital_vs_wallet --json"
+    )
+)
 @asking
 @click.argument("field")
 @click.option("--event-seq", type=click.IntRange(1), help="Of this snapshot instead of the newest.")
@@ -91,12 +97,13 @@ async def _write_json(pages: AsyncGenerator[dict[str, Any], None]) -> Mapping[st
 async def _write_table(pages: AsyncGenerator[dict[str, Any], None]) -> Mapping[str, Any]:
     page: dict[str, Any] = {}
     heading = True
+    laid = Table(COLUMNS, screen())
     async for page in pages:
-        lines = table(COLUMNS, [_row(item) for item in page["items"]], heading=heading)
+        lines = laid.page([_row(item) for item in page["items"]])
         if heading:
             for line in _head(page):
                 click.echo(line)
-            click.secho(lines[0], bold=True)
+            click.echo(paint(lines[0], bold=True))
             lines = lines[1:]
         if lines:
             click.echo("\n".join(lines))
