@@ -7,7 +7,10 @@ status as the exit code. What holds: nothing is changed; secrets are not shown.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import sys
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -18,9 +21,9 @@ import orjson
 from ditad.cli.examples import examples
 from ditad.cli.journals import CONFIG, account_names
 from ditad.cli.screen import paint
-from ditad.cli.status import COLOURS, EXIT_CODES, worst
 from ditad.cli.tables import text_of
-from ditad.doctor.examining import findings
+from ditad.cli.verdicts import COLOURS, EXIT_CODES, worst
+from ditad.doctor.examining import machine
 from ditad.doctor.findings import Finding
 
 NAME_WIDTH: Final = 14
@@ -44,11 +47,10 @@ def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -
 
     async def examined() -> list[Finding]:
         made = []
-        async with aclosing(findings(config, os.environ, account=account, unit=unit)) as some:
-            async for finding in some:
-                made.append(finding)
-                if not as_json:
-                    _show(finding)
+        async for finding in _all(config, account=account, unit=unit):
+            made.append(finding)
+            if not as_json:
+                _show(finding)
         return made
 
     made = asyncio.run(examined())
@@ -58,6 +60,17 @@ def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -
     return EXIT_CODES[verdict]
 
 
+async def _all(config: Path, *, account: str | None, unit: str | None) -> AsyncGenerator[Finding, None]:
+    """Make the checks that are quick, then load what the others need."""
+    async with aclosing(machine(config, os.environ, account=account, unit=unit)) as quick:
+        async for finding in quick:
+            yield finding
+    rest = importlib.import_module("ditad.doctor.examining_accounts")
+    async with aclosing(rest.daemon_and_accounts(config, os.environ, account=account)) as slow:
+        async for finding in slow:
+            yield finding
+
+
 def _show(finding: Finding) -> None:
     word = paint(finding.status.value.ljust(7), fg=COLOURS[finding.status.value], bold=True)
     whose = f"{finding.account}: " if finding.account is not None else ""
@@ -65,3 +78,4 @@ def _show(finding: Finding) -> None:
     if finding.what_to_do:
         line += f"; to do: {text_of(finding.what_to_do)}"
     click.echo(line)
+    sys.stdout.flush()

@@ -21,8 +21,8 @@ from ditad.cli.asking import Asked, account_of, ask, asking
 from ditad.cli.examples import examples
 from ditad.cli.moments import moment
 from ditad.cli.screen import Screen, paint, screen
-from ditad.cli.status import COLOURS
 from ditad.cli.tables import text_of
+from ditad.cli.verdicts import COLOURS
 from ditad.errors import UsageError
 from ditad.records import RecordType
 

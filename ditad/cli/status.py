@@ -19,11 +19,9 @@ from ditad.cli.examples import examples
 from ditad.cli.screen import paint
 from ditad.cli.snapshot import since
 from ditad.cli.tables import text_of
+from ditad.cli.verdicts import COLOURS, EXIT_CODES, worst
 from ditad.errors import UsageError
 
-EXIT_CODES: Final = {"OK": 0, "WARN": 1, "ERROR": 2, "UNKNOWN": 3}
-WORSE: Final = ("OK", "WARN", "UNKNOWN", "ERROR")
-COLOURS: Final = {"OK": "green", "WARN": "yellow", "ERROR": "red", "UNKNOWN": "magenta"}
 REASONS_MAX: Final = 50
 """Of one account at most so many reasons are shown, then how many more there are."""
 
@@ -68,12 +66,6 @@ def status(asked: Asked) -> int:
         for line in rest:
             click.echo(f"    {line}")
     return EXIT_CODES[verdict]
-
-
-def worst(statuses: Any) -> str:
-    """Give the worst of some verdicts; of none, UNKNOWN."""
-    known = [text if text in WORSE else "UNKNOWN" for text in statuses]
-    return max(known, key=WORSE.index, default="UNKNOWN")
 
 
 def judged(item: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> AccountStatus:

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from ditad.cli.moments import moment
-from ditad.cli.status import worst
 from ditad.cli.tables import column, table
+from ditad.cli.verdicts import worst
 from ditad.errors import UsageError
 from ditad.hub import Hub
 from ditad.records import EPOCH, RecordType

@@ -13,11 +13,14 @@ from typing import Any
 import orjson
 import pytest
 
-from ditad.doctor.examining import findings
+from ditad.doctor.examining import machine
+from ditad.doctor.examining_accounts import daemon_and_accounts
 from ditad.doctor.findings import Finding, Status
-from ditad.doctor.looking import journal_facts, unit_shown
+from ditad.doctor.knocking import journal_facts
+from ditad.doctor.looking import LOCK_NAME, unit_shown
 from ditad.exchange import AccountSpec, Faults, FaultSpec, SimulatedExchange
 from ditad.journal import Journal, journal_path
+from ditad.journal import folder as folder_module
 from tests.support.process import ROOT
 from tests.support.running import WAIT_S_MAX, account_settings, running, settings_file, settings_of
 
@@ -26,10 +29,14 @@ OK, WARN, ERROR, UNKNOWN = Status.OK, Status.WARN, Status.ERROR, Status.UNKNOWN
 ASKED = ("clock", "key", "key rights", "asset mode", "position mode", "history")
 
 
-async def examined(settings: Path, **which: Any) -> dict[str, Finding]:
+async def examined(settings: Path, account: str | None = None) -> dict[str, Finding]:
     """Make all checks in this process; gives each of the last account by its name."""
-    async with aclosing(findings(settings, {}, **{"account": None, "unit": None, **which})) as made:
-        return {finding.check: finding async for finding in made}
+    async with (
+        aclosing(machine(settings, {}, account=account, unit=None)) as quick,
+        aclosing(daemon_and_accounts(settings, {}, account=account)) as slow,
+    ):
+        found = [finding async for finding in quick]
+        return {finding.check: finding for finding in [*found, *[finding async for finding in slow]]}
 
 
 async def doctor(settings: Path, *words: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
@@ -220,3 +227,8 @@ async def test_systemd_that_complains_is_not_believed(folder: Path, monkeypatch:
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
     assert (None, "Failed to connect to bus") == await unit_shown("ditad.service")
+
+
+def test_the_lock_is_that_of_the_state_folder() -> None:
+    """Whoever looks for its holder looks at the file that a daemon locks."""
+    assert folder_module.LOCK_NAME == LOCK_NAME

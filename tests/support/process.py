@@ -120,6 +120,11 @@ class Process:
             await self._said.wait_for(lambda: self._over or event in self._counts)
         return event in self._counts
 
+    async def said_anything(self) -> None:
+        """Wait for its first line, or its end."""
+        async with asyncio.timeout(WAIT_S_MAX), self._said:
+            await self._said.wait_for(lambda: self._over or bool(self.lines))
+
     def kill(self) -> None:
         """Kill it with SIGKILL; one that has ended is left alone."""
         if self._process.returncode is None:
