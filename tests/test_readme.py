@@ -41,6 +41,8 @@ DEMO = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/ditad d
 TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,interop]' && .venv/bin/pytest -q"
 CHECKS = ".venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy"
 BENCHMARK = ".venv/bin/python tests/benchmarks/cost_per_push.py"
+WAITING = ".venv/bin/python tests/benchmarks/first_output.py"
+COMPLETION = 'eval "$(_DITAD_COMPLETE=bash_source ditad)"'
 PREPARE = re.compile(
     r"sudo install -d -m 0750 /etc/ditad( /run/ditad)? && sudo cp config/ditad\.toml /etc/ditad/ditad\.toml"
 )
@@ -74,8 +76,8 @@ PROOF = re.compile(
 SYSTEMD = ".venv/bin/python -m tests.systemd"
 FORMS = (PROOF, PREPARE, KEY, CHECK, DOCTOR, RUN, ASK, LOOK, ON_JOURNAL, PAPERS, RESTORE, ACT, CURL, BOT)
 KNOWN = (
-    *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, PAPERS_MEASURED, KEPT, SYSTEMD, *SCREEN)),
-    *map(re.escape, recipe.commands(README)),
+    *map(re.escape, (DEMO, TESTS, CHECKS, BENCHMARK, TRAVEL, PAPERS_MEASURED, WAITING, KEPT, SYSTEMD, *SCREEN)),
+    *map(re.escape, (COMPLETION, *recipe.commands(README))),
     *(form.pattern for form in FORMS),
 )
 """Every form of command that a test below runs; a line of no such form needs a test first."""
@@ -433,6 +435,27 @@ async def test_the_benchmark_of_reports(folder: Path) -> None:
     result = orjson.loads(out)
     assert (1000, 0) == (result["events"], result["bean_check"]["code"])
     assert {"report", "export beancount", "export csv", "export parquet"} == set(result["figures"])
+
+
+async def test_the_benchmark_of_waiting(folder: Path) -> None:
+    """It runs from any folder, on a short life, and prints each verb next to the floors."""
+    line = WAITING.replace(".venv/bin/python", shlex.quote(sys.executable)).replace("tests/", f"{ROOT}/tests/", 1)
+    code, out, err = await shell(f"{line} --events 1000 --times 1 --json", cwd=folder, wait_s=BENCHMARK_S_MAX)
+    assert (0, "") == (code, err)
+    figures = orjson.loads(out)["figures"]
+    assert {"floor: python", "status", "fills", "doctor", "verify"} <= set(figures)
+    assert [] == [name for name, figure in figures.items() if figure["median_ms"] <= 0]
+
+
+async def test_the_shell_learns_to_complete(folder: Path) -> None:
+    """The line for bash is one that bash takes, and it completes with what ditad says."""
+    program = folder / "ditad"
+    program.write_text(f'#!/bin/sh\nexec {DITAD} "$@"\n')
+    program.chmod(0o755)
+    told = f'export PATH="{folder}:$PATH" PYTHONPATH={shlex.quote(str(ROOT))}\n{COMPLETION}\ncomplete -p ditad'
+    code, out, err = await shell(told, cwd=ROOT)
+    assert (0, "") == (code, err)
+    assert "_ditad_completion" in out
 
 
 async def test_the_benchmark(folder: Path) -> None:

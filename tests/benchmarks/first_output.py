@@ -5,7 +5,7 @@
 What runs: an account's long life in a journal, a daemon that serves it (its exchange is not there), and each verb as a
 process of its own, several times. What leaves: a table, or JSON: milliseconds from the start of the process to the first
 byte on its stdout, next to the floors: an interpreter that does nothing, and one that loads what the verbs load; and the
-CPU that the whole process took, at its least, which a busy machine does not stretch. What holds: every verb ends as it
+CPU that the whole process took, at its least, and the daemon beside it, which a busy machine does not stretch. What holds: every verb ends as it
 should, or the run fails. `--journal` keeps the journal, or uses it again.
 """
 
@@ -45,6 +45,7 @@ EVENTS_MAX = 10_000_000
 BATCH = 100
 TRADE_EVERY_S = 10
 TIMES = 5
+TIMES_MAX = 100
 READY_S_MAX = 120.0
 PIPE_CLOSED = 141
 
@@ -80,7 +81,7 @@ ON_JOURNAL = {
 """Of these the first output of a terminal is meant, which may be a bar on stderr; they are ended after it."""
 
 
-def measure(folder: Path, events: int) -> dict[str, Any]:
+def measure(folder: Path, events: int, *, times: int) -> dict[str, Any]:
     """Build the journal unless it is there, serve it, and time each verb."""
     if not journal_path(folder, NAME).exists():
         life = Life(trade_every_s=TRADE_EVERY_S)
@@ -88,17 +89,19 @@ def measure(folder: Path, events: int) -> dict[str, Any]:
     nobody = account_settings(folder, NAME, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9/swap-market")
     settings = settings_file(folder, nobody)
     settings.write_text(settings.read_text().replace(f"{folder}/state", str(folder)))
-    with serving(settings, folder / "s"):
+    with serving(settings, folder / "s") as daemon:
         snapshot = orjson.loads(
             subprocess.run(words(folder, "snapshot --json"), capture_output=True, check=True).stdout
         )
         ago = middle(folder)
-        figures = {name: timed(command, (0,)) for name, command in FLOORS.items()}
+        figures = {name: timed(daemon, times, command, (0,)) for name, command in FLOORS.items()}
         for verb, codes in ASKING.items():
-            figures[verb.format(ago="10m before its end")] = timed(words(folder, verb.format(ago=ago)), codes)
+            figures[verb.format(ago="10m before its end")] = timed(
+                daemon, times, words(folder, verb.format(ago=ago)), codes
+            )
         for verb, codes in ON_JOURNAL.items():
             place = [str(settings)] if verb == "check-config" else ["--config", str(settings)]
-            figures[verb] = timed((*program(verb), *place), codes, at_terminal=True)
+            figures[verb] = timed(daemon, times, (*program(verb), *place), codes, at_terminal=True)
     return {"machine": machine(), "events": events, "event_seq": snapshot["event_seq"], "figures": figures}
 
 
@@ -121,8 +124,8 @@ def words(folder: Path, verb: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def serving(settings: Path, socket: Path) -> Iterator[None]:
-    """Run a daemon until the end of the block."""
+def serving(settings: Path, socket: Path) -> Iterator[int]:
+    """Run a daemon until the end of the block; gives its pid."""
     with Path(os.devnull).open("wb") as nothing:
         daemon = subprocess.Popen((*program("run"), "--config", str(settings)), stdout=nothing, cwd=ROOT)
         try:
@@ -132,22 +135,32 @@ def serving(settings: Path, socket: Path) -> Iterator[None]:
                 assert daemon.poll() is None, "the daemon has ended"
                 assert time.monotonic() < until, "the daemon is not ready in time"
                 time.sleep(0.1)
-            yield
+            yield daemon.pid
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(READY_S_MAX)
 
 
-def timed(command: tuple[str, ...], codes: tuple[int, ...], *, at_terminal: bool = False) -> dict[str, float]:
-    """Start a program several times, and measure until its first byte."""
-    took = [_first_byte_ms(command, codes, at_terminal=at_terminal) for _ in range(TIMES)]
+def timed(
+    daemon: int, times: int, command: tuple[str, ...], codes: tuple[int, ...], *, at_terminal: bool = False
+) -> dict[str, float]:
+    """Start a program several times, and measure until its first byte; and what the daemon had to do for it."""
+    before_ms = _cpu_ms(daemon)
+    took = [_first_byte_ms(command, codes, at_terminal=at_terminal) for _ in range(times)]
     waits = [wait_ms for wait_ms, _ in took]
     return {
         "median_ms": statistics.median(waits),
         "min_ms": min(waits),
         "max_ms": max(waits),
         "cpu_ms": min(cpu_ms for _, cpu_ms in took),
+        "daemon_ms": (_cpu_ms(daemon) - before_ms) / times,
     }
+
+
+def _cpu_ms(pid: int) -> float:
+    """Say how much of a processor a process has taken. (proc(5), utime and stime)"""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
 
 
 def _first_byte_ms(command: tuple[str, ...], codes: tuple[int, ...], *, at_terminal: bool) -> tuple[float, float]:
@@ -178,10 +191,10 @@ def table(result: Mapping[str, Any]) -> str:
         machine_line(result["machine"]),
         f"a journal of {result['events']} events, up to snapshot {result['event_seq']}",
         "",
-        f"{'first output, ms':<44} {'median':>8} {'min':>8} {'max':>8} {'CPU':>8}",
+        f"{'first output, ms':<44} {'median':>8} {'min':>8} {'max':>8} {'CPU':>8} {'daemon':>8}",
     ]
     lines += [
-        f"{name:<44} {row['median_ms']:>8.0f} {row['min_ms']:>8.0f} {row['max_ms']:>8.0f} {row['cpu_ms']:>8.0f}"
+        f"{name:<44} {row['median_ms']:>8.0f} {row['min_ms']:>8.0f} {row['max_ms']:>8.0f} {row['cpu_ms']:>8.0f} {row['daemon_ms']:>8.0f}"
         for name, row in result["figures"].items()
     ]
     return "\n".join(lines)
@@ -192,16 +205,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=EVENTS, help="events in the journal (default: %(default)s)")
     parser.add_argument("--journal", type=Path, help="a folder for the journal, used again if it is there")
+    parser.add_argument("--times", type=int, default=TIMES, help="how often each verb is run (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="write JSON")
     asked = parser.parse_args()
     if not 1_000 <= asked.events <= EVENTS_MAX:
         parser.error(f"--events: 1000 to {EVENTS_MAX}")
+    if not 1 <= asked.times <= TIMES_MAX:
+        parser.error(f"--times: 1 to {TIMES_MAX}")
     if asked.journal is not None:
         asked.journal.mkdir(parents=True, exist_ok=True)
-        result = measure(asked.journal.resolve(), asked.events)
+        result = measure(asked.journal.resolve(), asked.events, times=asked.times)
     else:
         with tempfile.TemporaryDirectory(prefix="dd-", dir="/tmp") as folder:
-            result = measure(Path(folder), asked.events)
+            result = measure(Path(folder), asked.events, times=asked.times)
     if asked.json:
         sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
