@@ -18,6 +18,9 @@ from ditad.errors import DitadError
 from ditad.hub import BATCH_BYTES_MAX, Subscription, dropped_line
 from ditad.records import Record
 
+SCANNED_MAX: Final = 64
+"""Of history so many records are looked at until what was found is sent: a filter may find the next one much later."""
+
 HISTORY_STEP_S_MAX: Final = 60.0
 """The journal's next record comes within this, or the reader is dropped."""
 
@@ -141,7 +144,7 @@ class Feed:
         record = self._first or await self._next(history)
         self._first = None
         lines: list[bytes] = []
-        size = 0
+        size = scanned = 0
         while record is not None and not self._ended:
             if record.seq > self.cursor + 1:
                 lines.append(self.drop().rstrip())
@@ -153,9 +156,10 @@ class Feed:
                     size += len(record.line)
             if not self._before_the_ring():
                 break
-            if size >= BATCH_BYTES_MAX:
+            scanned += 1
+            if size >= BATCH_BYTES_MAX or (lines and scanned >= SCANNED_MAX):
                 yield b"\n".join([*lines, b""])
-                lines, size = [], 0
+                lines, size, scanned = [], 0, 0
             record = await self._next(history)
         await self.close()
         if lines:

@@ -98,7 +98,8 @@ def _show(line: following.StreamLine, here: Screen | None, *, as_json: bool, flu
     elif line.type != "bookmark" and here is None:
         sys.stdout.write(f"{_head(line)}  {told(line.value)}".rstrip() + "\n")
     elif line.type != "bookmark" and here is not None:
-        head = _head(line)
+        ts = line.value["ts"]
+        head = _head(line).replace(ts, f"{ts[5:10]} {ts[11:19]}")  # a person sees by the seq what came first
         rest = told(line.value)[: max(0, here.width - len(head) - 2)]
         sys.stdout.write(f"{head[:-TYPE_WIDTH]}{paint(head[-TYPE_WIDTH:], bold=True)}  {_coloured(line.value, rest)}\n")
     if flush:

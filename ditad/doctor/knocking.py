@@ -38,10 +38,10 @@ def journal_facts(folder: Path, account: str, *, within_s: float = JOURNAL_S_MAX
         return JournalFacts(file=file)
     try:
         with Reader.open(folder, account) as reader:
-            size, problems = path.stat().st_size, reader.integrity_within(within_s)
+            problems = reader.integrity_within(within_s)
             return JournalFacts(
                 file=file,
-                bytes=size,
+                bytes=sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*")),
                 events=reader.last_n,
                 whole=None if problems is None else not problems,
                 problems=tuple(f"{path} is damaged: {problem}" for problem in problems or ()),

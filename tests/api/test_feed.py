@@ -9,7 +9,7 @@ import pytest
 
 from ditad.api.answers import Problem
 from ditad.api.doors import GoneError
-from ditad.api.feed import Feed
+from ditad.api.feed import SCANNED_MAX, Feed
 from ditad.api.routes import EventsRequest
 from ditad.errors import JournalError
 from ditad.hub import Hub
@@ -171,3 +171,15 @@ async def test_a_hole_in_history_is_told(failing: bool) -> None:
     lines = await told(account, asked(after_seq=0))
     assert list(range(1, 20)) == [line["seq"] for line in lines[:-1]]
     assert {"type": "dropped", "from": 20, "to": 50} == lines[-1]
+
+
+async def test_what_a_filter_found_does_not_wait_for_what_it_will_find() -> None:
+    """The first of two rare records is sent while the journal is still being read for the other one."""
+    account = FakeAccount(hub=Hub(1, 10_000_000))
+    account.add(record(1, RecordType.GAP), *records(2, 5_000), record(5_001, RecordType.GAP), *records(5_002, 5_010))
+    feed = Feed(account, asked(after_seq=0, types=frozenset({RecordType.GAP})))
+    await feed.open()
+    pulled = [(orjson.loads(batch)["seq"], account.pulled) async for batch in feed.batches()]
+    await feed.close()
+    assert [1, 5_001] == [seq for seq, _ in pulled]
+    assert pulled[0][1] <= SCANNED_MAX + 2
