@@ -91,7 +91,10 @@ class SocketFacts:
 def settings(path: str, problems: Sequence[str], accounts: Sequence[str], file: FileFacts) -> Iterator[Finding]:
     """Say what is wrong with the settings, each problem a line."""
     for problem in problems:
-        said, what_to_do = split(problem.partition("\n")[0])
+        line, more, _ = problem.partition("\n")
+        said, what_to_do = split(line)
+        if more:  # an example of several lines stands behind it
+            what_to_do += f" what `ditad check-config {path}` shows"
         yield error("settings", said, what_to_do or CHECK_SETTINGS)
     if file.mode is not None and file.mode & OTHERS_WRITE:
         yield warn("settings", f"{path} can be written by others than its owner", f"chmod go-w {path}")

@@ -28,6 +28,12 @@ def told(finding: Finding) -> str:
         ([], 0o646, [WARN], "chmod go-w /etc/x"),
         (["[daemon]: a is wrong: write b"], 0o640, [ERROR], "[daemon]: a is wrong; write b"),
         (["a is wrong", "b is\n\nan example"], 0o640, [ERROR, ERROR], "a is wrong; see `ditad check-config`"),
+        (
+            ["there is none: add at least\n\n[[account]]"],
+            0o640,
+            [ERROR],
+            "add at least what `ditad check-config /etc/x`",
+        ),
         (["a is wrong"], 0o666, [ERROR, WARN], "chmod go-w"),
         (["there are no settings at /etc/x: write them"], None, [ERROR], "write them"),
     ],

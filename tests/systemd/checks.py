@@ -124,6 +124,15 @@ async def main_job(service: Service) -> None:
     service.checks.that("... over many fills", fills > 30, fills)
 
 
+async def examined(service: Service) -> None:
+    """`ditad doctor` as root: the unit, the files and the exchange are as they should be, and the key may do too much."""
+    told_by = await shell(f"CREDENTIALS_DIRECTORY=/etc/ditad {DITAD} doctor --unit {UNIT} --json || true")
+    found = {check["check"]: check for check in json.loads(told_by.out)["checks"]}
+    others = {name: check["said"] for name, check in found.items() if check["status"] != "OK"}
+    service.checks.equal("doctor warns of what the key may do, and of nothing else", ["key rights"], list(others))
+    service.checks.that("... and knows how systemd has it", "active as ditad" in found["unit"]["said"], others)
+
+
 async def log(service: Service) -> None:
     """`journalctl -u ditad -o cat` gives one JSON object a line, with every snapshot."""
     lines = await journal("-u", UNIT, "-o", "cat")
@@ -410,7 +419,22 @@ async def reader(service: Service) -> None:
 
 
 STORY: Final[tuple[Callable[[Service], Awaitable[None]], ...]] = (
-    *(ready, limits, main_job, connections, log, peers, restarting, log, secrets, walls, killed, wedged, reloading),
+    *(
+        ready,
+        limits,
+        main_job,
+        examined,
+        connections,
+        log,
+        peers,
+        restarting,
+        log,
+        secrets,
+        walls,
+        killed,
+        wedged,
+        reloading,
+    ),
     *(encrypted, backlog, signalled_twice, overrun, giving_up, alone, refused_settings, reader, secrets, stopping),
 )
 
