@@ -17,16 +17,17 @@ from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, account_of, ask, asking
 from ditad.cli.examples import examples
 from ditad.cli.moments import moment_or_number
-from ditad.cli.tables import column, table, text_of
+from ditad.cli.screen import screen
+from ditad.cli.tables import Table, column, text_of
 
 FIGURES = (column("figure", "field"), column("a"), column("b"), column("difference"))
 POSITIONS = (
     column("ledger"),
     column("symbol"),
     column("side"),
-    column("change"),
+    column("change", rank=1),
     column("figure", "field"),
-    column("a"),
+    column("a", rank=2),
     column("b"),
     column("difference"),
 )
@@ -59,11 +60,11 @@ def shown(found: Mapping[str, Any]) -> Iterator[str]:
     rows = [*found["figures"], *found["texts"]]
     if rows:
         yield ""
-        yield from table(FIGURES, rows)
+        yield from Table(FIGURES, screen()).page(rows)
     rows = [position | figure for position in found["positions"] for figure in position["figures"]]
     if rows:
         yield ""
-        yield from table(POSITIONS, rows)
+        yield from Table(POSITIONS, screen()).page(rows)
     for kind, name in (("divergence", "divergences"), ("gap", "gaps")):
         for one in found[name]:
             words = [word for word in ("opened", "closed") if one[word]] or ["changed"]

@@ -16,7 +16,7 @@ import orjson
 from ditad.api.client import AnsweredError, ApiClient
 from ditad.cli.asking import Asked, ask, asking
 from ditad.cli.examples import examples
-from ditad.cli.screen import paint
+from ditad.cli.screen import paint, screen
 from ditad.cli.snapshot import since
 from ditad.cli.tables import text_of
 from ditad.cli.verdicts import COLOURS, EXIT_CODES, worst
@@ -60,9 +60,12 @@ def status(asked: Asked) -> int:
     elif not accounts:
         click.echo("UNKNOWN: the daemon has no account")
     for account in () if asked.as_json else accounts:
-        head, *rest = lines(account)
+        head, rest = lines(account)
+        here = screen()
+        if here is not None and len(account.account) + 11 + len("  ".join(head)) > here.width:
+            head, rest = head[:1], [*head[1:], *rest]
         word = paint(account.status.ljust(7), fg=COLOURS.get(account.status), bold=True)
-        click.echo(f"{account.account}  {word}  {head}")
+        click.echo(f"{account.account}  {word}  {'  '.join(head)}")
         for line in rest:
             click.echo(f"    {line}")
     return EXIT_CODES[verdict]
@@ -92,21 +95,21 @@ def judged(item: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> Accou
     )
 
 
-def lines(account: AccountStatus) -> list[str]:
-    """Write an account's figures, then its reasons, then what to do."""
+def lines(account: AccountStatus) -> tuple[list[str], list[str]]:
+    """Write an account's figures; and its reasons, then what to do."""
     published = account.published
     usable = "usable" if published["usable"] else "not usable"
-    figures = (
+    figures = [
         f"K {text_of(account.k)}  E {text_of(account.e)}",
         f"published {text_of(published['capital'])} ({text_of(published['source'])}, {usable})",
         f"coverage {text_of(account.coverage['state'])} through {since(account.coverage['covered_through'])}",
-    )
-    told = ["  ".join(figures), *(text_of(reason) for reason in account.reasons[:REASONS_MAX])]
+    ]
+    told = [text_of(reason) for reason in account.reasons[:REASONS_MAX]]
     if len(account.reasons) > REASONS_MAX:
         told.append(f"and {len(account.reasons) - REASONS_MAX} more: see `ditad divergences` and `ditad gaps`")
     if account.what_to_do is not None:
         told.append(f"to do: {text_of(account.what_to_do)}")
-    return told
+    return figures, told
 
 
 def _unknown(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -92,7 +92,9 @@ async def test_status_tells_how_old_coverage_is(socket: Path) -> None:
     """A person need not reckon."""
     async with serving(FakeDaemon(account()), socket):
         _, said = await at_terminal(*ditad("status", "--socket", str(socket)), columns=100)
-    assert "through 2026-01-01T00:00:16.000000Z (" in " ".join(seen(said))
+    lines = seen(said)
+    assert "through 2026-01-01T00:00:16.000000Z (" in " ".join(lines)
+    assert [] == [line for line in lines if len(line) > 100], "what does not fit into a line has lines of its own"
 
 
 @pytest.mark.parametrize(
