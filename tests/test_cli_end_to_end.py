@@ -27,9 +27,6 @@ from ditad.exchange import AccountSpec, BooksTruth, SimulatedExchange, trade
 from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-STOP_S_MAX = 5.0
-"""interfaces.md promises an orderly end well under this; it is a bound for a broken build, not a pace."""
-
 LINES_KEPT_MAX = 2_000
 FAST = """
 [account.audit]
@@ -113,10 +110,10 @@ class Running:
         return [orjson.loads(line) for line in self._lines]
 
     async def ends(self, number: signal.Signals | None = None) -> int:
-        """Send it a signal, if one is given, and wait for its end; gives the exit code."""
+        """Send it a signal, if one is given, and wait for its end; gives the exit code, which a late end makes 70."""
         if number is not None:
             self._process.send_signal(number)
-        async with asyncio.timeout(STOP_S_MAX if number is not None else WAIT_S_MAX):
+        async with asyncio.timeout(WAIT_S_MAX):
             return await self._process.wait()
 
     async def said(self) -> tuple[str, str]:
