@@ -20,8 +20,8 @@ from ditad.daemon import Daemon
 from ditad.journal import Journal
 from tests.benchmarks.long_life import Life
 from tests.support.journaled import NAME, journaled
+from tests.support.pseudo_terminal import at_terminal, seen
 from tests.support.running import account_settings, settings_file, short_folder
-from tests.support.terminal import at_terminal, seen
 
 EVENTS = 1_200
 """More than the thousand after which a replay says how far it is."""
