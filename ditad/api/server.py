@@ -24,7 +24,7 @@ from ditad.api.routes import ChangeRequest, EventsRequest, Page, PageRequest, pa
 from ditad.api.streaming import send, stream
 from ditad.errors import DitadError
 
-CONNECTIONS_MAX: Final = 128
+CONNECTIONS_MAX: Final = 256
 BODY_BYTES_MAX: Final = 262_144
 BODY_S_MAX: Final = 10.0
 LINE_BYTES_MAX: Final = 4_096
