@@ -32,7 +32,7 @@ import orjson  # noqa: E402 - the path comes first
 from tests.benchmarks.accuracy_clean import CHUNK, Tally, clean  # noqa: E402
 from tests.benchmarks.accuracy_planted import PLANTED  # noqa: E402
 from tests.benchmarks.accuracy_trials import DAY_S, Found, day, pairs, trial  # noqa: E402
-from tests.benchmarks.cost_per_push import machine, machine_line  # noqa: E402
+from tests.benchmarks.machine import machine, machine_line  # noqa: E402
 
 SINGLE_SHARE, PAIRED_SHARE = 0.99, 0.95
 """Attribution that is asked for."""

@@ -29,7 +29,7 @@ from ditad.reconcile import R5_FIELD
 from ditad.records import Record, RecordType
 from ditad.service import AccountService
 from tests.simulation.disk import Disk
-from tests.simulation.loop import VirtualLoop
+from tests.simulation.loop import STEPS_MAX, VirtualLoop
 from tests.simulation.roads import MachineNetwork, Roads
 from tests.simulation.world import HOME, NAME, SILENT, START_MS, VirtualClock, settings_of
 
@@ -103,6 +103,7 @@ class Life:
         self, seed: int, terms: Terms, loop: VirtualLoop, home: Path, log: FilteringBoundLogger = SILENT
     ) -> None:
         self.loop = loop
+        self.folder = home
         self.terms = terms
         self.rng = Random(f"{seed}:life")  # noqa: S311 - a story, not a secret
         permissions = frozenset({"read"}) if terms.read_only else frozenset({"read", "trade"})
@@ -334,10 +335,12 @@ def _plain(held: Mapping[str, Decimal]) -> str:
     return ", ".join(f"{key} {quantity}" for key, quantity in sorted(held.items())) or "nothing"
 
 
-def tell_story(seed: int, terms: Terms, story: Story, *, log: FilteringBoundLogger = SILENT) -> float:
+def tell_story(
+    seed: int, terms: Terms, story: Story, *, log: FilteringBoundLogger = SILENT, turns_max: int = STEPS_MAX
+) -> float:
     """Live a life in which this story is told; gives how many virtual seconds it took."""
     home = Path(tempfile.mkdtemp(prefix="accuracy-", dir=HOME))
-    loop = VirtualLoop()
+    loop = VirtualLoop(turns_max=turns_max)
     try:
         asyncio.set_event_loop(loop)
         rng = Random(f"{seed}:disk")  # noqa: S311 - see above

@@ -1,69 +1,65 @@
 """The least that the same frames cost: bare receive, gunzip, `orjson.loads`, a batched insert, `orjson.dumps`.
 
-What enters: where the frames come from, how many of each kind, a snapshot to encode, and a folder on the disk that is
-measured. What leaves: one JSON line per kind, CPU in µs per frame of each part; first the time of a durable commit.
-What holds: each part is timed apart over all frames, in this process alone.
+What enters: where the frames come from and a folder on the disk that is measured; then a command a line: how many
+frames are due and the snapshot to encode, or how many durable commits to time. What leaves: one JSON line each, CPU in
+µs per frame of each part, or times of a commit. What holds: each part is timed apart over all frames, in this process
+alone; without a snapshot the frames are received and thrown away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import statistics
 import sys
 import time
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
-from websockets.asyncio.client import connect
+
+from tests.benchmarks.children import commands, tell
+from tests.benchmarks.listening import inflated, listening, received
 
 BATCH = 100
 """Frames that share one insert and one commit."""
 
-PING_BYTES_MAX = 40
-"""The exchange's sign of life, which comes between the frames, is shorter than this; no push is."""
-
-COMMITS = 100
-GZIP_WBITS = 31
-LISTEN_KEY = "floor"
+PARTS = ("receive", "gunzip", "loads", "insert", "dumps")
 DURABLE = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
+ROW = b"x" * 400
 
 
-async def main(url: str, value: Any, folder: Path, kinds: Mapping[str, int]) -> None:
-    """Measure, in the order in which the frames of each kind are sent."""
-    tell({"commit_us": commit_us(folder / "commit.db"), "snapshot_bytes": len(orjson.dumps(value))})
-    async with connect(f"{url}?listenKey={LISTEN_KEY}", compression=None, ping_interval=None, proxy=None) as stream:
-        tell({"connected": True})
-        for kind, frames in kinds.items():
-            received: list[bytes] = []
-            began = time.process_time()
-            while len(received) < frames:
-                message = await stream.recv()
-                assert isinstance(message, bytes), "frames are binary"
-                if len(message) > PING_BYTES_MAX:
-                    received.append(message)
-            parts = {"receive": time.process_time() - began} | rest_of(received, value, folder / f"{kind}.db")
-            tell({"kind": kind, "us": {name: spent * 1e6 / frames for name, spent in parts.items()}})
+async def main(url: str, key: str, folder: Path) -> None:
+    """Measure what is asked for until stdin ends."""
+    async with listening(url, key) as stream:
+        tell(connected=True)
+        async for command in commands():
+            if "commits" in command:
+                took = await commits_us(folder / "commit.db", command["commits"], command["rate"])
+                tell(commit_us=took)
+                continue
+            frames, snapshot = command["frames"], command["snapshot"]
+            data, receive_s = await received(stream, frames)
+            parts = {"receive": receive_s}
+            if snapshot is not None:
+                parts |= rest_of(data, snapshot, folder / "floor.db")
+            tell(us={name: spent * 1e6 / frames for name, spent in parts.items()})
 
 
-def rest_of(received: list[bytes], snapshot: Any, path: Path) -> dict[str, float]:
+def rest_of(data: list[bytes], snapshot: Any, path: Path) -> dict[str, float]:
     """Do what follows the receive, part by part; gives the CPU seconds of each."""
+    path.unlink(missing_ok=True)
     moments = [time.process_time()]
-    texts = [zlib.decompress(data, GZIP_WBITS) for data in received]
+    texts = [inflated(one) for one in data]
     moments.append(time.process_time())
     for text in texts:
         orjson.loads(text)
     moments.append(time.process_time())
-    insert(received, path)
+    insert(data, path)
     moments.append(time.process_time())
-    for _ in received:
+    for _ in data:
         orjson.dumps(snapshot)
     moments.append(time.process_time())
-    names = ("gunzip", "loads", "insert", "dumps")
-    return {name: after - before for name, before, after in zip(names, moments, moments[1:], strict=False)}
+    return {name: after - before for name, before, after in zip(PARTS[1:], moments, moments[1:], strict=False)}
 
 
 def insert(rows: list[bytes], path: Path) -> None:
@@ -77,16 +73,19 @@ def insert(rows: list[bytes], path: Path) -> None:
     database.close()
 
 
-def commit_us(path: Path) -> float:
-    """Give the time, not the CPU, of one durable commit of one row on this disk: the median of many."""
+async def commits_us(path: Path, count: int, rate: float) -> list[float]:
+    """Give the times, not the CPU, of durable commits of one row on this disk: one after the other, or at a pace."""
+    path.unlink(missing_ok=True)
     database = durable(path)
     took = []
-    for number in range(COMMITS):
+    for number in range(count):
+        if rate:
+            await asyncio.sleep(1 / rate)
         began = time.perf_counter()
-        database.execute("INSERT INTO raw VALUES (?, ?)", (number, b"x" * 400))
-        took.append(time.perf_counter() - began)
+        database.execute("INSERT INTO raw VALUES (?, ?)", (number, ROW))
+        took.append((time.perf_counter() - began) * 1e6)
     database.close()
-    return statistics.median(took) * 1e6
+    return took
 
 
 def durable(path: Path) -> sqlite3.Connection:
@@ -98,13 +97,5 @@ def durable(path: Path) -> sqlite3.Connection:
     return database
 
 
-def tell(answer: Mapping[str, Any]) -> None:
-    """Write one line for whoever started us."""
-    sys.stdout.write(orjson.dumps(answer).decode() + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    asyncio.run(
-        main(sys.argv[1], orjson.loads(Path(sys.argv[2]).read_bytes()), Path(sys.argv[3]), orjson.loads(sys.argv[4]))
-    )
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

@@ -52,18 +52,23 @@ LONG = PositionSide.LONG
 
 
 class Life:
-    """An account that trades every few seconds; `trade_every_s` says how busy it is."""
+    """An account that trades every few seconds from a moment on; `trade_every_s` says how busy it is.
 
-    def __init__(self, *, trade_every_s: int = 3) -> None:
+    While it is `resting` it opens nothing more, so that soon nothing is open.
+    """
+
+    def __init__(self, *, trade_every_s: int = 3, start_us: int = START_US) -> None:
         self._trade_every_s = trade_every_s
-        self._us = START_US
+        self.resting = False
+        self._start_us = start_us
+        self._us = start_us
         self._n = 0
         self._wallet = OPENING
         self._open: dict[str, Decimal] = {}
         self._orders = 0
         self._rows: list[FillRow] = []
         self._incomes: list[IncomeRow] = []
-        self._asked_ms = START_US // 1_000
+        self._asked_ms = start_us // 1_000
 
     def events(self) -> Iterator[Event]:
         """Give events without end."""
@@ -87,7 +92,7 @@ class Life:
         second = 0
         while True:
             second += 1
-            self._us = START_US + second * SECOND_US
+            self._us = self._start_us + second * SECOND_US
             yield self._marks(second)
             if second % self._trade_every_s == 0:
                 yield from self._trade(second)
@@ -109,6 +114,8 @@ class Life:
         """Open the next symbol's position, or close it if it is open; then tell the wallet."""
         self._orders += 1
         symbol, price = SYMBOLS[self._orders % len(SYMBOLS)], self._price(second)
+        if self.resting and symbol not in self._open:
+            return
         entry = self._open.pop(symbol, None)
         fee = (QUANTITY * price * RATE).quantize(Decimal("1e-8"))
         profit = Decimal(0) if entry is None else (price - entry) * QUANTITY

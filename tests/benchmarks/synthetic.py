@@ -19,11 +19,15 @@ PRICE = Decimal("28000.0")
 TICK = Decimal("0.1")
 FEE_RATE = Decimal("0.0005")
 OPENING = Decimal(100_000)
+ZERO = Decimal(0)
 EPOCH_MS = 1_288_834_974_657
 """Order ids hold their time of creation, counted from here. (bingx.md)"""
 
 LOW, HIGH = Decimal("27986.0"), Decimal("28014.0")
 """Bought low and sold high, a position earns exactly the fees of both orders: HIGH − LOW is FEE_RATE · (HIGH + LOW)."""
+
+CONFIGURED = 300
+"""Symbols of which the configuration is repeated."""
 
 PRICES = 500
 """Prices walk up and down over so many ticks."""
@@ -32,16 +36,37 @@ ROUND = 2 * len(SYMBOLS)
 """After so many orders every position is as it was: open, with another entry price."""
 
 
-class Account:
-    """An account whose every frame is known beforehand; it starts flat and the first four orders open positions."""
+def numbered_symbols(count: int) -> tuple[str, ...]:
+    """Name so many symbols; few are the known ones."""
+    return SYMBOLS if count == len(SYMBOLS) else tuple(f"S{number:03}-USDT" for number in range(count))
 
-    def __init__(self, at_ms: int) -> None:
+
+class Account:
+    """An account whose every frame is known beforehand; it starts flat and the first orders open a position each.
+
+    By default all positions are opened, then all closed, in turn. `steady`: once open they stay so, the next one being
+    closed and opened again at once. What the account did before, it may begin with.
+    """
+
+    def __init__(
+        self,
+        at_ms: int,
+        *,
+        symbols: tuple[str, ...] = SYMBOLS,
+        steady: bool = False,
+        wallet: Decimal = OPENING,
+        realized: Decimal = ZERO,
+        fees: Decimal = ZERO,
+        trades: int = 0,
+    ) -> None:
         self.at_ms = at_ms
+        self.symbols = symbols
+        self.steady = steady
         self.number = 0
-        self.trades = 0
-        self.wallet = OPENING
-        self.realized = Decimal(0)
-        self.fees = Decimal(0)
+        self.trades = trades
+        self.wallet = wallet
+        self.realized = realized
+        self.fees = fees
         self.entries: dict[str, Decimal] = {}
 
     def standing(self) -> dict[str, Any]:
@@ -61,7 +86,8 @@ class Account:
 
     def level(self) -> Iterator[bytes]:
         """Give the pairs after which every position stands as `orders` expects it: bought low."""
-        for _ in range(ROUND):
+        unopened = max(0, len(self.symbols) - self.number)
+        for _ in range(unopened + 2 * len(self.symbols)):
             yield from self._pair(even=True)
 
     def orders(self, count: int) -> Iterator[bytes]:
@@ -73,7 +99,14 @@ class Account:
         """Give account frames that state again, at a later moment, what holds."""
         for place in range(count):
             self.at_ms += 1
-            yield self._account(SYMBOLS[place % len(SYMBOLS)])
+            yield self._account(self.symbols[place % len(self.symbols)])
+
+    def configured(self, count: int) -> Iterator[bytes]:
+        """Give configuration frames as the exchange repeats them, a symbol each: after the first round nothing new."""
+        for place in range(count):
+            self.at_ms += 1
+            said = {"s": f"C{place % CONFIGURED:03}-USDT", "l": 10, "S": 10, "mt": "cross"}
+            yield orjson.dumps({"e": "SNAPSHOT", "E": self.at_ms, "ac": said})
 
     def _pair(self, *, even: bool) -> Iterator[bytes]:
         symbol, order = self._order(even=even)
@@ -82,7 +115,7 @@ class Account:
 
     def _order(self, *, even: bool) -> tuple[str, bytes]:
         """Open the next symbol's position, or close it if it is open."""
-        symbol = SYMBOLS[self.number % len(SYMBOLS)]
+        symbol = self.symbols[self._turn() % len(self.symbols)]
         self.number += 1
         self.at_ms += 1
         price = self._price(symbol, even=even)
@@ -120,6 +153,14 @@ class Account:
                     "z": wire(QUANTITY),
                 },
             }
+        )
+
+    def _turn(self) -> int:
+        """Count which symbol's turn it is; steady ones come twice in a row once all are open."""
+        return (
+            self.number
+            if not self.steady or self.number < len(self.symbols)
+            else (self.number - len(self.symbols)) // 2
         )
 
     def _price(self, symbol: str, *, even: bool) -> Decimal:

@@ -21,16 +21,17 @@ class StuckError(Exception):
 class _Waiting:
     """Stands where a loop has its selector: to wait is to let time pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns_max: int) -> None:
         self.now_s = 0.0
         self.turns = 0
+        self._turns_max = turns_max
 
     def select(self, timeout: float | None) -> list[Any]:
         self.turns += 1
         if timeout is None:
             raise StuckError("everybody waits for something that will never happen")
-        if self.turns > STEPS_MAX:
-            raise StuckError(f"more than {STEPS_MAX} turns of the loop")
+        if self.turns > self._turns_max:
+            raise StuckError(f"more than {self._turns_max} turns of the loop")
         self.now_s += timeout
         return []
 
@@ -38,10 +39,10 @@ class _Waiting:
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs everything in virtual time; `disk` carries blocking work out, and decides how long it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, turns_max: int = STEPS_MAX) -> None:
         """Begin at second 0."""
         super().__init__()
-        self._waiting = _Waiting()
+        self._waiting = _Waiting(turns_max)
         self._selector = self._waiting
         self._clock_resolution = 1e-6
         self.disk: Callable[[Callable[[], Any], asyncio.Future[Any]], None] = at_once

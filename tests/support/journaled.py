@@ -27,13 +27,17 @@ async def journaled(
     batch: int = 8,
     checkpoint_events: int = CHECKPOINT_EVENTS,
     sealed: bool = True,
+    projection: Projection | None = None,
 ) -> Projection:
-    """Write a journal of these events; gives the projection as it stands behind them."""
+    """Write a journal of these events; gives the projection as it stands behind them.
+
+    `projection` is what a sealed journal that is there was left with, to go on with it.
+    """
     journal = Journal.open(folder, NAME)
-    projection = Projection(NAME)
+    projection = Projection(NAME) if projection is None else projection
     records: list[Record] = []
     archive: dict[str, Archived] = {}
-    since = 0
+    since = projection.state.n
 
     def derived(*, final: bool) -> Derived:
         nonlocal since

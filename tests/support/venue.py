@@ -31,12 +31,13 @@ class ScriptedVenue:
     def __init__(self, *, at_ms: int) -> None:
         self._offset_ms = at_ms - time.time_ns() // 1_000_000
         self._runner: web.AppRunner | None = None
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._sockets: dict[web.WebSocketResponse, str] = {}
         self._connected = asyncio.Event()
         self._heart: asyncio.Task[None] | None = None
         self.port = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.refused_keys: dict[str, int] = {}
+        self.listen_keys: dict[str, str] = {}
         self.answers: dict[str, Answer | Callable[[dict[str, str]], Answer]] = {
             "/swap/v2/quote/contracts": {"list": None},
             "/swap/v2/user/balance": self.balance("0"),
@@ -115,7 +116,7 @@ class ScriptedVenue:
                 async with asyncio.timeout(PING_S):
                     await asyncio.Event().wait()
             except TimeoutError:
-                for socket in self._sockets:
+                for socket in tuple(self._sockets):
                     await socket.send_bytes(gzip.compress(b"Ping"))
 
     async def __aexit__(self, *_: object) -> None:
@@ -126,18 +127,22 @@ class ScriptedVenue:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    async def send(self, data: bytes, *, compress: bool = True) -> None:
-        """Send one frame to every private stream, byte for byte inside its gzip envelope."""
+    async def send(self, data: bytes, *, compress: bool = True, listen_key: str | None = None) -> None:
+        """Send one frame to every private stream (or to those of one key), byte for byte inside its gzip envelope."""
         await self._connected.wait()
-        for socket in self._sockets:
+        for socket in self.listeners(listen_key):
             await socket.send_bytes(gzip.compress(data) if compress else data)
+
+    def listeners(self, listen_key: str | None = None) -> list[web.WebSocketResponse]:
+        """Give the private streams that stand at this moment, or those of one key."""
+        return [socket for socket, key in self._sockets.items() if listen_key in {None, key}]
 
     async def _stream(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=True)
         await socket.prepare(request)
         private = "listenKey" in request.query
         if private:
-            self._sockets.add(socket)
+            self._sockets[socket] = request.query["listenKey"]
             self._connected.set()
         try:
             async for message in socket:
@@ -145,7 +150,7 @@ class ScriptedVenue:
                     asked = orjson.loads(message.data)
                     await socket.send_bytes(gzip.compress(orjson.dumps({"id": asked["id"], "code": 0, "msg": ""})))
         finally:
-            self._sockets.discard(socket)
+            self._sockets.pop(socket, None)
         return socket
 
     async def _rest(self, request: web.Request) -> web.Response:
@@ -160,7 +165,8 @@ class ScriptedVenue:
         if refused is not None:
             return self._json({"code": refused, "msg": "synthetic refusal", "data": {}})
         if path == "/user/auth/userDataStream":
-            return self._json({"listenKey": KEY}) if request.method == "POST" else web.Response()
+            key = self.listen_keys.get(request.headers.get("X-BX-APIKEY", ""), KEY)
+            return self._json({"listenKey": key}) if request.method == "POST" else web.Response()
         answer = self.answers.get(path)
         if callable(answer):
             answer = answer(dict(request.query))
