@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from ditad import beginnings, booking, bot, cashflows, fills, forced, rounds, statements, trades
 from ditad.codec import decode, encode
 from ditad.coverage import Gap, GapState, close_by_balance, resume, start
@@ -50,7 +48,7 @@ from ditad.kept import Memory
 from ditad.moves import note_moves
 from ditad.needs import Symbols, needs_of
 from ditad.orders import Order
-from ditad.records import Record, RecordType, rfc3339
+from ditad.records import Record, RecordType, line_of, rfc3339
 from ditad.settle import Standing, Twins, settle_at
 from ditad.slots import clamp
 from ditad.snapshot import gap_body, snapshot_body, valid_until_us
@@ -209,7 +207,7 @@ class Projection:
                     at_us=event.at_us,
                     key=draft.key,
                     replaces=draft.replaces,
-                    line=orjson.dumps(line),
+                    line=line_of(line),
                 )
             )
         return tuple(records)

@@ -8,10 +8,14 @@ What holds: `seq` rises by one from 1 within an account; the records of one even
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
+
+import orjson
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,6 +57,15 @@ class Record:
     key: str | None
     replaces: tuple[int, ...]
     line: bytes
+
+
+def line_of(record: Mapping[str, Any]) -> bytes:
+    """Write a record's line into no more memory than it is long, for thousands of them are kept.
+
+    What `orjson.dumps` gives goes on holding the buffer that it grew while it wrote: up to twice the length. A copy
+    costs less than can be measured.
+    """
+    return bytes(memoryview(orjson.dumps(record)))
 
 
 @lru_cache(maxsize=RENDERED_MAX)

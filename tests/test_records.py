@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import orjson
 import pytest
 
-from ditad.records import LISTED, RecordType, rfc3339, rfc3339_ms
+from ditad.records import LISTED, RecordType, line_of, rfc3339, rfc3339_ms
+
+OVERHEAD_BYTES_MAX = 256
+"""What an object of bytes has beside its bytes, and what the tracing itself leaves."""
 
 
 @pytest.mark.parametrize(
@@ -24,6 +30,20 @@ def test_a_time_is_written_in_utc_with_microseconds(at_us: int, text: str) -> No
 def test_the_exchanges_milliseconds_are_written_alike() -> None:
     """The trade time of a captured frame (bingx.md §4)."""
     assert "2023-03-29T12:55:14.120000Z" == rfc3339_ms(1_680_094_514_120)
+
+
+@pytest.mark.parametrize("length", [600, 3_000, 70_000])
+def test_a_line_takes_no_more_memory_than_it_is_long(length: int) -> None:
+    """The ring of newest records is bounded in bytes; they must be those that are held."""
+    record = {"text": "x" * length}
+    tracemalloc.start()
+    try:
+        line = line_of(record)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert orjson.dumps(record) == line
+    assert len(line) <= held <= len(line) + OVERHEAD_BYTES_MAX
 
 
 def test_the_snapshot_stands_last() -> None:
