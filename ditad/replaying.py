@@ -54,7 +54,7 @@ def replayed(reader: Reader, account: str, *, progress: Progress) -> Replayed:
 
     Raises `JournalDamagedError` naming the event where the journal cannot be read on.
     """
-    return _Replay(reader, account, progress, thorough=False).run()
+    return Replay(reader, account, thorough=False, progress=progress).run()
 
 
 def verified(reader: Reader, account: str, *, progress: Progress) -> Replayed:
@@ -63,21 +63,32 @@ def verified(reader: Reader, account: str, *, progress: Progress) -> Replayed:
     damage = reader.integrity()
     if damage:  # what cannot be trusted is not worth folding
         return Replayed(account=account, problems=[f"the file: {what}" for what in damage[:PROBLEMS_MAX]])
-    return _Replay(reader, account, progress, thorough=True).run()
+    return Replay(reader, account, thorough=True, progress=progress).run()
 
 
-class _Replay:
-    """One pass over a journal, as far as it reached at the beginning."""
+class Replay:
+    """One pass over a journal, from its beginning as far as it reached then, or over a section of it."""
 
-    def __init__(self, reader: Reader, account: str, progress: Progress, *, thorough: bool) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        account: str,
+        *,
+        thorough: bool,
+        progress: Progress = lambda _done, _all: None,
+        start: Checkpoint | None = None,
+        last_n: int | None = None,
+    ) -> None:
+        """`start` is where a section begins, `last_n` the event that it ends with; a commit ends at both."""
         self._reader = reader
         self._progress = progress
-        self._projection = Projection(account)
-        self._last_n = reader.last_n
+        self._projection = Projection(account) if start is None else Projection.restored(account, start.state)
+        self._first_n, first_seq = (1, 0) if start is None else (start.n + 1, start.seq)
+        self._last_n = reader.last_n if last_n is None else last_n
         self._shelved_seq = reader.shelved_seq() if thorough else 0
-        self._checkpoints: Iterator[Checkpoint] = reader.checkpoints() if thorough else iter(())
+        self._checkpoints: Iterator[Checkpoint] = reader.checkpoints(self._first_n - 1) if thorough else iter(())
         self._checkpoint = next(self._checkpoints, None)
-        self._shelf = self._shelf_behind(0)
+        self._shelf = self._shelf_behind(first_seq)
         self._lines: list[tuple[int, bytes]] = []
         self._thorough = thorough
         self._sums: bytes | None = None
@@ -86,8 +97,8 @@ class _Replay:
     def run(self) -> Replayed:
         """Fold to the end, or until enough was found."""
         found = self._found
-        events = self._reader.events(1, self._last_n)
-        for commit in self._reader.commits():
+        events = self._reader.events(self._first_n, self._last_n)
+        for commit in self._reader.commits(self._first_n - 1):
             if commit.last_n > self._last_n or found.over:
                 break
             some = islice(events, commit.last_n - commit.first_n + 1)
@@ -96,6 +107,10 @@ class _Replay:
             for event in events:  # what these led to comes with the next commit
                 self._fold(event)
         return found
+
+    def state(self) -> bytes:
+        """Write the state that it stands at, as a checkpoint does."""
+        return self._projection.checkpoint()
 
     def _fold(self, event: Event) -> tuple[Record, ...]:
         found = self._found

@@ -6,7 +6,6 @@ What holds: nothing is written; on a terminal the way is shown, elsewhere only t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import click
@@ -17,19 +16,26 @@ from ditad.cli.journals import Journals, on_journals
 from ditad.cli.progress import counted
 from ditad.errors import JournalDamagedError
 from ditad.journal import Reader
-from ditad.replaying import Replayed, replayed, verified
-
-Check = Callable[..., Replayed]
+from ditad.replaying import Replayed
+from ditad.sections import JOBS_MAX, checked, jobs_here
 
 ADVICE: Final = "stop the daemon, keep a copy of the file, and restore the last `ditad backup` or ask for help"
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, JOBS_MAX),
+    default=jobs_here,
+    help="Processes that fold side by side (default: as many as there are processors).",
+)
 
 
 @click.command(epilog=examples("ditad replay --config /etc/ditad/ditad.toml"))
 @on_journals
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def replay(journals: Journals, as_json: bool) -> int:
+@jobs_option
+def replay(journals: Journals, as_json: bool, jobs: int) -> int:
     """Fold journals again from their beginning and compare every snapshot they led to with the stored digests."""
-    return _checked(journals, replayed, as_json=as_json)
+    return _checked(journals, thorough=False, jobs=jobs, as_json=as_json)
 
 
 @click.command(
@@ -37,19 +43,20 @@ def replay(journals: Journals, as_json: bool) -> int:
 )
 @on_journals
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def verify(journals: Journals, as_json: bool) -> int:
+@jobs_option
+def verify(journals: Journals, as_json: bool, jobs: int) -> int:
     """Check journals: the file, its numbering, and that folding leads to all that is stored."""
-    return _checked(journals, verified, as_json=as_json)
+    return _checked(journals, thorough=True, jobs=jobs, as_json=as_json)
 
 
-def _checked(journals: Journals, check: Check, *, as_json: bool) -> int:
+def _checked(journals: Journals, *, thorough: bool, jobs: int, as_json: bool) -> int:
     """Check one journal after the other; the worst decides the exit code."""
     code = 0
     for account in journals.accounts:
         with Reader.open(journals.folder, account) as reader:
             try:
                 with counted(account) as come:
-                    found = check(reader, account, progress=come)
+                    found = checked(reader, account, thorough=thorough, jobs=jobs, progress=come)
             except JournalDamagedError as exc:
                 found = Replayed(account=account, problems=[str(exc)])
             path = str(reader.path)
