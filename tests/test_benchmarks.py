@@ -23,8 +23,8 @@ from ditad.journal import journal_path
 from ditad.replaying import verified
 from tests.benchmarks import day, fan_out, gap, growing, latency, million, readers, rivals, sizes
 from tests.benchmarks import lane as lanes
-from tests.benchmarks.__main__ import LONG_ONLY, PARTS, asked
-from tests.benchmarks.figures import Figure, Goal, ratio, result, shown, spread, table
+from tests.benchmarks.__main__ import LONG_ONLY, NAMED_ONLY, PARTS, asked
+from tests.benchmarks.figures import Figure, Goal, markdown, ratio, result, shown, spread, table
 from tests.benchmarks.journals import ran
 from tests.benchmarks.lane import QUIET, written
 from tests.benchmarks.machine import machine
@@ -58,6 +58,7 @@ ROWS = {
         "verify, a life, 800 events",
     },
     "day": {"memory held by the product, last quarter", "tasks, last quarter", "journal"},
+    "profile": {"in all: ditad/projection.py", "in all: built in"},
     "million": {"resident memory", "CPU per push, last tenth", "file descriptors at the end"},
 }
 
@@ -263,6 +264,16 @@ def test_the_table_says_what_is_not_reached() -> None:
     ]
 
 
+def test_a_page_has_what_has_a_goal() -> None:
+    """One row a goal, in Markdown; figures without one stay in the table."""
+    goals = (Goal(text="small", judged=1.0, limit=2.0), Goal(text="smaller", judged=1.0, limit=0.5))
+    lines = markdown(result(machine(), {}, [figure(*goals), figure()])).splitlines()
+    assert [
+        "| w | 2.00 µs | small: 1.00 against 2.00 | reached | none |",
+        "| w | 2.00 µs | smaller: 1.00 against 0.500 | not reached | none |",
+    ] == lines[4:]
+
+
 def test_times_are_spread_and_paired() -> None:
     """The 99th of a hundred is one of them; a ratio is the median of what was measured in turn."""
     of = spread(number * 1_000_000 for number in range(1, 101))
@@ -282,9 +293,9 @@ def test_numbers_are_shown_with_the_digits_that_count(text: str, number: float) 
 
 def test_long_parts_are_asked_for() -> None:
     """By name or with --long; frames are rounded to whole rounds."""
-    parts, options, json = asked(["--frames", "100"])
-    assert (set(PARTS) - set(LONG_ONLY), 96, None) == (set(parts), options.frames, json)
-    assert set(PARTS) == set(asked(["--long"])[0])
+    parts, options, form = asked(["--frames", "100"])
+    assert (set(PARTS) - {*LONG_ONLY, *NAMED_ONLY}, 96, None) == (set(parts), options.frames, form.json)
+    assert set(PARTS) - set(NAMED_ONLY) == set(asked(["--long"])[0])
     assert ["million"] == asked(["million"])[0]
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import orjson
 
-from tests.benchmarks import cost_per_push, day, fan_out, flood, gap, journals, latency, million, sizes
-from tests.benchmarks.figures import Figure, result, table
+from tests.benchmarks import cost_per_push, day, fan_out, flood, gap, journals, latency, million, profiled, sizes
+from tests.benchmarks.figures import Figure, markdown, result, table
 from tests.benchmarks.machine import machine
 from tests.benchmarks.options import (
     FRAMES,
@@ -48,13 +48,17 @@ PARTS: dict[str, Callable[[Path, Options], Awaitable[list[Figure]]]] = {
     "journals": journals.measure,
     "day": day.measure,
     "million": million.measure,
+    "profile": profiled.measure,
 }
 LONG_ONLY = ("million",)
 """What is measured only when it is named, or with --long."""
 
+NAMED_ONLY = ("profile",)
+"""What is run only when it is named."""
 
-def asked(words: Sequence[str]) -> tuple[list[str], Options, Path | None]:
-    """Read the command line."""
+
+def asked(words: Sequence[str]) -> tuple[list[str], Options, argparse.Namespace]:
+    """Read the command line: which parts, how much, and how it is to be shown."""
     parser = argparse.ArgumentParser(prog="tests.benchmarks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all but the long ones)")
     parser.add_argument("--frames", type=int, default=FRAMES, help="frames of a kind and round (default: %(default)s)")
@@ -63,6 +67,7 @@ def asked(words: Sequence[str]) -> tuple[list[str], Options, Path | None]:
     parser.add_argument("--long", action="store_true", help="also five million events and a million pushes")
     parser.add_argument("--journals", type=Path, help="a folder that keeps long journals, and has them used again")
     parser.add_argument("--scale", type=int, default=1, help="divide the sizes of journals, days and millions by this")
+    parser.add_argument("--markdown", action="store_true", help="show only what has a goal, as a table in Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write JSON there too (- for stdout alone)")
     found = parser.parse_args(list(words))
     unknown = [part for part in found.parts if part not in PARTS]
@@ -76,7 +81,7 @@ def asked(words: Sequence[str]) -> tuple[list[str], Options, Path | None]:
     ):
         if not least <= value <= most:
             parser.error(f"{name}: {least} to {most}")
-    parts = found.parts or [part for part in PARTS if found.long or part not in LONG_ONLY]
+    parts = found.parts or [part for part in PARTS if part not in NAMED_ONLY and (found.long or part not in LONG_ONLY)]
     options = Options(
         frames=whole(found.frames),
         rounds=found.rounds,
@@ -85,7 +90,7 @@ def asked(words: Sequence[str]) -> tuple[list[str], Options, Path | None]:
         journals=found.journals,
         scale=found.scale,
     )
-    return parts, options, found.json
+    return parts, options, found
 
 
 async def measured(parts: Sequence[str], options: Options, folder: Path) -> list[Figure]:
@@ -110,12 +115,14 @@ def run(parts: Sequence[str], options: Options) -> dict[str, Any]:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measure what is asked for, and show it."""
-    parts, options, json = asked(sys.argv[1:] if words is None else words)
+    parts, options, form = asked(sys.argv[1:] if words is None else words)
     found = run(parts, options)
     text = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n"
-    if json is not None and str(json) != "-":
-        json.write_text(text)
-    sys.stdout.write(text if str(json) == "-" else table(found) + "\n")
+    to_stdout = str(form.json) == "-"
+    if form.json is not None and not to_stdout:
+        form.json.write_text(text)
+    shown = markdown(found) if form.markdown else table(found)
+    sys.stdout.write(text if to_stdout else shown + "\n")
 
 
 if __name__ == "__main__":

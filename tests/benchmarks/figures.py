@@ -105,6 +105,19 @@ def table(about: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def markdown(about: Mapping[str, Any]) -> str:
+    """Write what has a goal as a table for a page, with the machine above it."""
+    lines = [machine_line(about["machine"]), "", "| figure | measured | must reach | | at |", "|---|---|---|---|---|"]
+    for row in about["figures"]:
+        measured = f"{shown(row['value'])} {row['unit']}".strip()
+        lines += [
+            f"| {row['what']} | {measured} | {goal['goal']}: {shown(goal['judged'])} against {shown(goal['limit'])} "
+            f"| {'reached' if goal['reached'] else 'not reached'} | {row['pacing']} |"
+            for goal in row["goals"]
+        ]
+    return "\n".join(lines)
+
+
 def judged(row: Mapping[str, Any]) -> list[str]:
     """Say of each goal whether it is reached."""
     return [

@@ -178,10 +178,14 @@ def written(folder: Path, where: Mapping[str, str], names: tuple[str, ...], more
 
 
 @asynccontextmanager
-async def daemon_process(folder: Path, settings: Path) -> AsyncIterator[Child]:
-    """Run the daemon until the block ends, logging to a file; it answers when the block begins."""
+async def daemon_process(folder: Path, settings: Path, *, profile: Path | None = None) -> AsyncIterator[Child]:
+    """Run the daemon until the block ends, logging to a file; it answers when the block begins.
+
+    With `profile` it runs under `cProfile`, which writes there when the daemon has ended in order.
+    """
+    under = () if profile is None else ("-m", "cProfile", "-o", str(profile))
     with (folder / "log").open("ab") as log:
-        async with child("-m", "ditad", "run", "--config", str(settings), log=log.fileno()) as daemon:
+        async with child(*under, "-m", "ditad", "run", "--config", str(settings), log=log.fileno()) as daemon:
             await answering(folder / "s", daemon)
             yield daemon
 
@@ -220,6 +224,7 @@ async def lane(
     steady: bool = False,
     more: str = QUIET,
     before: Mapping[str, Any] | None = None,
+    profile: Path | None = None,
 ) -> AsyncIterator[Lane]:
     """Run a daemon, its exchange and a reader of each account; all of them are ready when the block begins.
 
@@ -232,7 +237,7 @@ async def lane(
         for name in names:
             await opened(venue, name, symbols=symbols, steady=steady, before=before or {})
         settings = written(folder, where, names, more)
-        daemon = await stack.enter_async_context(daemon_process(folder, settings))
+        daemon = await stack.enter_async_context(daemon_process(folder, settings, profile=profile))
         readers = []
         for name in names:
             readers += await stack.enter_async_context(reading(folder / "s", name))
