@@ -1,15 +1,18 @@
-"""The account as it was: records and snapshots folded again from the journal, without disturbing who writes it.
+"""The account as it was: records and snapshots out of the journal, without disturbing who writes it.
 
 What enters: a journal folder and what is asked for. What leaves: the same records, byte for byte, that were published
-then. What holds: a snapshot is looked up where it was put away; folding, for the rest, starts at the newest checkpoint
-before what is asked and happens in another thread; what is held at a time has a bound. (interfaces.md §5)
+then. What holds: a snapshot is read where it was put away, any other record where it is stored; folding, for the rest,
+starts at the newest checkpoint before what is asked; all of it happens in another thread, and what is held at a time
+has a bound. (interfaces.md §5)
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,14 @@ from ditad.errors import JournalError
 from ditad.hub import Hub
 from ditad.journal import Checkpoint, Reader
 from ditad.projection import Projection
-from ditad.records import Record, RecordType, rfc3339
+from ditad.records import EPOCH, Record, RecordType, rfc3339
 from ditad.state import FOLD_VERSION
+
+SNAPSHOT_HEAD = re.compile(
+    rb'\{"seq":(?P<seq>\d+),"type":"snapshot","ts":"(?P<ts>[^"]+)",'
+    rb'"snapshot":\{.{0,200}?"source_event_id":"[a-z_]+:(?P<n>\d+)"'
+)
+MICROSECOND = timedelta(microseconds=1)
 
 PAGE_RECORDS_MAX = 32
 """Records that travel between the threads at once: few, for whoever reads takes a long wait for one for the end."""
@@ -34,12 +43,59 @@ def folded_again(reader: Reader, account: str, checkpoint: Checkpoint | None) ->
         yield from projection.fold(event).records
 
 
+def stored_after(reader: Reader, after_seq: int) -> Iterator[Record]:
+    """Give the records after `after_seq` as they are stored, up to the first that is not; `replaces` is left out.
+
+    A shelf says of which records it has the snapshots: all the others of them are rows of their own.
+    """
+    seq = after_seq
+    while (shelf := reader.shelf_from(seq + 1)) is not None and shelf.first_seq <= seq + 1:
+        rows = reader.records_after(seq, limit=shelf.last_seq - seq)
+        found = [
+            Record(seq=row.seq, n=row.n, type=row.type, at_us=row.at_us, key=row.key, replaces=(), line=row.line)
+            for row in rows
+            if row.seq <= shelf.last_seq
+        ]
+        found += [record for record in map(_snapshot_of, shelf.lines) if record is not None and record.seq > seq]
+        found.sort(key=lambda record: record.seq)
+        if [record.seq for record in found] != list(range(seq + 1, shelf.last_seq + 1)):
+            return
+        yield from found
+        seq = shelf.last_seq
+
+
+def _snapshot_of(line: bytes) -> Record | None:
+    """Read of a snapshot's line what a record has beside it, without reading all of it; `None` where it begins otherwise."""
+    head = SNAPSHOT_HEAD.match(line)
+    if head is None:
+        return None
+    at = datetime.fromisoformat(head["ts"].decode())
+    return Record(
+        seq=int(head["seq"]),
+        n=int(head["n"]),
+        type=RecordType.SNAPSHOT,
+        at_us=(at - EPOCH) // MICROSECOND,
+        key=None,
+        replaces=(),
+        line=line,
+    )
+
+
+def _after(reader: Reader, account: str, after_seq: int) -> Iterator[Record]:
+    """Give what is stored, and fold the rest again."""
+    seq = after_seq
+    for record in stored_after(reader, after_seq):
+        seq = record.seq
+        yield record
+    checkpoint = reader.checkpoint_at_or_before(seq=seq, fold_version=FOLD_VERSION)
+    yield from (record for record in folded_again(reader, account, checkpoint) if record.seq > seq)
+
+
 async def records_after(folder: Path, account: str, after_seq: int) -> AsyncIterator[Record]:
     """Give the records after `after_seq`, oldest first, as far as the journal reaches now."""
     reader = await asyncio.to_thread(Reader.open, folder, account)
     try:
-        checkpoint = await asyncio.to_thread(reader.checkpoint_at_or_before, seq=after_seq, fold_version=FOLD_VERSION)
-        records = (record for record in folded_again(reader, account, checkpoint) if record.seq > after_seq)
+        records = _after(reader, account, after_seq)
         while page := await asyncio.to_thread(_page, records):
             for record in page:
                 yield record

@@ -66,6 +66,43 @@ async def test_every_snapshot_is_found_as_it_was_published(tmp_path: Path, missi
         assert history.body_of(record.line) == history.snapshot_at(tmp_path, NAME, at_us=None, event_seq=asked)
 
 
+def comparable(record: Record) -> tuple[object, ...]:
+    """Give what a reader of history gets."""
+    return record.seq, record.n, record.type, record.at_us, record.key, record.line
+
+
+@pytest.mark.parametrize("missing", ["0", "1", "first_seq BETWEEN 100 AND 300", "last_seq > 500"])
+@pytest.mark.parametrize("after_seq", [0, 1, 63, 250, 480])
+async def test_records_are_given_again_as_they_were_published(tmp_path: Path, after_seq: int, missing: str) -> None:
+    """From any record on, with all shelves, with none, and with a hole in them: each once, in order, byte for byte."""
+    await life(tmp_path, sealed=False)
+    without_shelves(tmp_path, missing)
+    known = [comparable(record) for record in published() if record.seq > after_seq]
+    assert known == [comparable(record) async for record in history.records_after(tmp_path, NAME, after_seq)]
+
+
+async def test_records_that_are_stored_are_not_folded_again(tmp_path: Path) -> None:
+    """A reader that comes back after days costs the daemon what reading takes, not what folding took."""
+    await life(tmp_path)
+    known = [comparable(record) for record in published()]
+    with Reader.open(tmp_path, NAME) as reader:
+        assert known == [comparable(record) for record in history.stored_after(reader, 0)]
+
+
+async def test_what_is_stored_ends_where_a_record_is_missing(tmp_path: Path) -> None:
+    """A row that is gone is no record passed over: from its shelf on nothing is taken for whole."""
+    await life(tmp_path)
+    database = sqlite3.connect(tmp_path / f"{NAME}.journal")
+    ((gone,),) = database.execute("SELECT seq FROM records WHERE seq > 300 ORDER BY seq LIMIT 1")
+    database.execute("DELETE FROM records WHERE seq = ?", (gone,))
+    database.commit()
+    database.close()
+    with Reader.open(tmp_path, NAME) as reader:
+        seqs = [record.seq for record in history.stored_after(reader, 0)]
+    assert list(range(1, len(seqs) + 1)) == seqs
+    assert 200 < len(seqs) < gone
+
+
 async def test_between_two_snapshots_the_earlier_one_holds(tmp_path: Path) -> None:
     """A moment has the last snapshot at or before it, also at the seams of shelves."""
     await life(tmp_path, sealed=False)
