@@ -2,18 +2,20 @@
 
 What enters: amounts in the order of their time, the difference, how far it may be off. What leaves: the places of the
 amounts that were selected, or nothing. What holds: runs of neighbours in time are tried first (all of them, the last
-ones, those of one settlement), then any selection; if several different ones make up the difference none is proven. The
-work is bounded: `RUN_MAX`² / 2 runs, 2 · 2^(`ANY_MAX` / 2) sums of halves, `FITTING_MAX` selections that fit.
+ones, those of one settlement), then any selection; if several different ones make up the difference, what all of them
+hold is proven if it makes it up alone: then the rest of each adds up to nothing. The work is bounded: `RUN_MAX`² / 2 runs, 2 · 2^(`ANY_MAX` / 2) sums of halves, `FITTING_MAX` selections that fit.
 """
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
 
-from ditad.money import ZERO, add, sub
+from ditad.money import ZERO, add, exact_sum, sub
 
 RUN_MAX = 100
 """Of more amounts than this the latest ones are tried as runs."""
@@ -28,7 +30,7 @@ Places = tuple[int, ...]
 
 
 def proven(amounts: Sequence[Decimal], wanted: Decimal, slack: Decimal, *, any_of_max: int = ANY_MAX) -> Places:
-    """Give the places of the one selection whose sum is wanted; nothing if there is none, or several that differ.
+    """Give the places of the one selection whose sum is wanted; nothing if there is none, or several share no such one.
 
     Selections of equal amounts do not differ: of them the latest is given. `any_of_max` is up to how many amounts are
     tried in every selection, and not only as runs.
@@ -36,7 +38,7 @@ def proven(amounts: Sequence[Decimal], wanted: Decimal, slack: Decimal, *, any_o
     found = _only(_runs(amounts, wanted, slack), amounts)
     if found or len(amounts) > min(any_of_max, ANY_MAX):
         return found
-    return _only(_any(amounts, wanted, slack), amounts)
+    return _shared(_any(amounts, wanted, slack), amounts, wanted, slack)
 
 
 def _only(fitting: Iterable[Places], amounts: Sequence[Decimal]) -> Places:
@@ -47,6 +49,24 @@ def _only(fitting: Iterable[Places], amounts: Sequence[Decimal]) -> Places:
             return ()
         best = max(best, places)
     return best
+
+
+def _shared(fitting: Iterable[Places], amounts: Sequence[Decimal], wanted: Decimal, slack: Decimal) -> Places:
+    """Give the latest places of the amounts that all selections hold, if these make up what is wanted; else nothing."""
+    found = list(itertools.islice(fitting, FITTING_MAX + 1))
+    if not found or len(found) > FITTING_MAX:
+        return ()
+    common = Counter(_figures(found[0], amounts))
+    for places in found[1:]:
+        common &= Counter(_figures(places, amounts))
+    if abs(sub(exact_sum(common.elements()), wanted)) > slack:
+        return ()
+    chosen = []
+    for place in reversed(range(len(amounts))):
+        if common[amounts[place]]:
+            common[amounts[place]] -= 1
+            chosen.append(place)
+    return tuple(reversed(chosen))
 
 
 def _figures(places: Places, amounts: Sequence[Decimal]) -> list[Decimal]:
