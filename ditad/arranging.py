@@ -10,6 +10,7 @@ cost; where that cannot be found out in bounded time, the cost is as open as the
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -67,16 +68,16 @@ def moments(fills: list[BookFill]) -> Iterator[list[BookFill]]:
 def moment_of(fills: list[BookFill], index: int) -> Callable[[BookFill], bool]:
     """Say who shares the moment of a fill: the whole second where one of its stamps is only that good."""
     at_ms, second = fills[index].at_ms, fills[index].at_ms // 1_000
-    whole, low, high = fills[index].whole_second, index - 1, index + 1
-    while not whole and low >= 0 and fills[low].at_ms // 1_000 == second:
-        whole = fills[low].whole_second
-        low -= 1
-    while not whole and high < len(fills) and fills[high].at_ms // 1_000 == second:
-        whole = fills[high].whole_second
-        high += 1
+    low = bisect_left(fills, second, 0, index, key=_second_of)  # fills stand in the order of their seconds
+    high = bisect_right(fills, second, index, key=_second_of)
+    whole = any([fill.whole_second for fill in fills[low:high]])  # noqa: C419 - a busy second has hundreds
     if whole:
         return lambda fill: fill.at_ms // 1_000 == second
     return lambda fill: fill.at_ms == at_ms
+
+
+def _second_of(fill: BookFill) -> int:
+    return fill.at_ms // 1_000
 
 
 # ---- which order ----------------------------------------------------------------------------------------------------
