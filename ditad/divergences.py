@@ -121,7 +121,11 @@ def _confirm_twins(state: State, name: str) -> None:
 def follow_divergences(turn: Turn, findings: Sequence[Finding]) -> None:
     """Open, update and close divergences as the findings of all fields say; what only waits for its twin closes none."""
     state = turn.state
-    live = {finding.field: finding for finding in findings if _is_divergence(turn, finding)}
+    live = {
+        finding.field: finding
+        for finding in findings
+        if (finding.klass is not None or state.lasting) and _is_divergence(turn, finding)
+    }
     if not live and not state.divergences:
         return
     found = {finding.field: finding for finding in findings}

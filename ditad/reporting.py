@@ -58,6 +58,7 @@ class Reporter:
         self.gaps: Counter[str] = Counter()
         self._states: dict[str, str] = {}
         self._positions: list[Mapping[str, Any]] = []
+        self._by_key: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._k: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
         """K's block of the last snapshot, and what of it is logged: most events leave it as it is."""
         self._failing = ""
@@ -138,13 +139,12 @@ class Reporter:
         """Give the rows of positions that are opened, changed or gone since the last snapshot; a row is never changed."""
         if rows is self._positions:
             return []
-        before = {_key(row): row for row in self._positions}
-        now = {_key(row): row for row in rows}
-        self._positions = rows
+        before, now = self._by_key, {(row["symbol"], row["side"]): row for row in rows}
+        self._positions, self._by_key = rows, now
         return [
             now[key] if key in now else {"symbol": row["symbol"], "side": row["side"], "qty": "0"}
             for key, row in {**before, **now}.items()
-            if key not in before or key not in now or _figures(before[key]) != _figures(row)
+            if (was := before.get(key)) is None or key not in now or (was is not row and _figures(was) != _figures(row))
         ][:POSITIONS_LOGGED_MAX]
 
     def _short(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,10 +178,6 @@ class Reporter:
                 "divergences": len(reconcile["divergences"]),
             },
         }
-
-
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["symbol"], row["side"]
 
 
 def _figures(row: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -154,7 +154,9 @@ def _precision(state: State, memory: Memory, totals: Totals) -> dict[str, str]:
 
 def _entry_precision(state: State) -> dict[str, str]:
     runs = {key: position.run for key, position in state.positions.items()}
-    slack = {key: ratio(run.cost_slack, abs(run.quantity)) for key, run in runs.items() if run.quantity}
+    slack = {
+        key: ratio(run.cost_slack, abs(run.quantity)) for key, run in runs.items() if run.cost_slack and run.quantity
+    }
     return {f"entry_price:{key}": plain(open_) for key, open_ in slack.items() if open_}
 
 
