@@ -327,36 +327,47 @@ def _difference(before: list[IncomeFact], after: list[IncomeFact]) -> Change:
 def _hear_move(incomes: Incomes, fact: IncomeFact) -> Change:
     """Join rows and pushes of one transfer: equal asset and amount, close in time, one to one, oldest first.
 
-    All of them are matched anew, so that it does not matter in which order they came.
+    All of this asset and amount are matched anew, so that it does not matter in which order they came.
     """
-    before = _counted(incomes)
     incomes.moves.append(fact)
     incomes.moves.sort(key=_by_time)
-    rows = [move for move in incomes.moves if move.tran_id is not None]
+    before, others = _parted(incomes.joined, fact)
+    equal, _ = _parted(incomes.moves, fact)
+    rows = [move for move in equal if move.tran_id is not None]
     after = []
-    for push in (move for move in incomes.moves if move.tran_id is None):
-        row = next((row for row in rows if _restates(row, push)), None)
+    for push in (move for move in equal if move.tran_id is None):
+        row = next((row for row in rows if _is_near(row, push)), None)
         if row is None:
             after.append(push)
         else:
             rows.remove(row)
             after.append(replace(row, sources=(*push.sources, *row.sources)))
-    incomes.joined = sorted([*after, *rows], key=_by_time)
-    return _difference(before, _counted(incomes))
+    after = sorted([*after, *rows], key=_by_time)
+    incomes.joined = sorted([*others, *after], key=_by_time)
+    return _difference(_counted(incomes, before), _counted(incomes, after))
+
+
+def _parted(moves: list[IncomeFact], fact: IncomeFact) -> tuple[list[IncomeFact], list[IncomeFact]]:
+    """Part what may be told by the same happening as a fact, by asset and amount, from all else."""
+    equal: list[IncomeFact] = []
+    others: list[IncomeFact] = []
+    for move in moves:
+        (equal if (move.amount, move.asset) == (fact.amount, fact.asset) else others).append(move)
+    return equal, others
 
 
 def follow(incomes: Incomes, amounts: dict[str, Decimal]) -> Change:
     """Let incomes of forced closes count what the wallet followed instead of what they say."""
-    before = _counted(incomes)
+    before = _counted(incomes, incomes.joined)
     incomes.followed = amounts
-    return _difference(before, _counted(incomes))
+    return _difference(before, _counted(incomes, incomes.joined))
 
 
-def _counted(incomes: Incomes) -> list[IncomeFact]:
+def _counted(incomes: Incomes, facts: list[IncomeFact]) -> list[IncomeFact]:
+    """Give facts with the amounts by which they count."""
     told = incomes.followed
-    return [replace(fact, amount=told[fact.key]) if fact.key in told else fact for fact in incomes.joined]
+    return [replace(fact, amount=told[fact.key]) if fact.key in told else fact for fact in facts]
 
 
-def _restates(row: IncomeFact, push: IncomeFact) -> bool:
-    near = -ROW_BEFORE_MS <= row.at_ms - push.at_ms <= GROUP_CHAIN_MS
-    return near and (row.asset, row.amount) == (push.asset, push.amount)
+def _is_near(row: IncomeFact, push: IncomeFact) -> bool:
+    return -ROW_BEFORE_MS <= row.at_ms - push.at_ms <= GROUP_CHAIN_MS
