@@ -35,8 +35,8 @@ import orjson  # noqa: E402 - the path comes first
 
 from ditad.journal import Reader, journal_path  # noqa: E402
 from ditad.records import RecordType  # noqa: E402
-from tests.benchmarks.cost_per_push import machine, machine_line  # noqa: E402
 from tests.benchmarks.long_life import Life  # noqa: E402
+from tests.benchmarks.machine import machine, machine_line  # noqa: E402
 from tests.support.journaled import NAME, journaled  # noqa: E402
 from tests.support.running import account_settings, settings_file  # noqa: E402
 

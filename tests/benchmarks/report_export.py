@@ -31,8 +31,8 @@ if str(ROOT) not in sys.path:  # run as a script from a clone
 import orjson  # noqa: E402 - the path comes first
 
 from ditad.journal import Reader, journal_path  # noqa: E402
-from tests.benchmarks.cost_per_push import machine, machine_line  # noqa: E402
 from tests.benchmarks.long_life import Life  # noqa: E402
+from tests.benchmarks.machine import machine, machine_line  # noqa: E402
 from tests.support.journaled import NAME, journaled  # noqa: E402
 
 EVENTS = 1_000_000
