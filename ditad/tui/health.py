@@ -1,13 +1,16 @@
 """How an account's conversation with the exchange goes, read off the metrics.
 
-What enters: the text of `/v1/metrics`, at monotonic moments. What leaves: a `Health`, and rates between two. What
-holds: what the text does not tell is `None`, never 0; counters that went back belong to another life of the daemon.
+What enters: the text of `/v1/metrics` and the wall's time when it came, which is the daemon's too: one machine has one
+clock, and a unix socket no other end. What leaves: a `Health`, and rates between two. What holds: what the text does not
+tell is `None`, never 0; an age is never negative, also where the clock was set back; counters that went back belong to
+another life of the daemon.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,23 +41,28 @@ class Health:
         return None if self.connects is None else max(0, int(self.connects) - 1)
 
 
-PLAIN: Final = {
-    "ditad_last_frame_age_seconds": "frame_age_s",
-    "ditad_listen_key_age_seconds": "key_age_s",
+CONNECTED: Final = "ditad_stream_connected"
+AGES: Final = {
+    "ditad_stream_last_frame_timestamp_seconds": "frame_age_s",
+    "ditad_listen_key_timestamp_seconds": "key_age_s",
+}
+"""Moments, shown by how long ago they are."""
+
+COUNTS: Final = {
     "ditad_stream_connects_total": "connects",
     "ditad_events_total": "events",
     "ditad_records_total": "records",
-    "ditad_rejected_total": "rejected",
+    "ditad_rejected_frames_total": "rejected",
     "ditad_queued_events": "queued",
+    "ditad_frames_without_effect_total": "without_effect",
+    "ditad_rest_requests_total": "questions",
+    "ditad_rest_failures_total": "failed",
 }
-CONNECTED: Final = "ditad_stream_connected"
-IGNORED: Final = "ditad_frames_without_effect_total"
-QUESTIONS: Final = "ditad_questions_total"
-OUTCOMES: Final = {"all": "questions", "failed": "failed"}
+"""Numbers, added up over the labels behind the account's: the kinds of frames, the paths and questions."""
 
 
-def health_of(text: str, account: str) -> Health:
-    """Read an account's figures."""
+def health_of(text: str, account: str, at: datetime) -> Health:
+    """Read an account's figures as they were at a moment."""
     figures: dict[str, float] = {}
     connected = None
     for family in text_string_to_metric_families(text):
@@ -63,12 +71,10 @@ def health_of(text: str, account: str) -> Health:
                 continue
             if sample.name == CONNECTED:
                 connected = bool(sample.value)
-            elif sample.name in PLAIN:
-                figures[PLAIN[sample.name]] = sample.value
-            elif sample.name == IGNORED:
-                figures["without_effect"] = figures.get("without_effect", 0.0) + sample.value
-            elif sample.name == QUESTIONS:
-                name = OUTCOMES[sample.labels["outcome"]]
+            elif sample.name in AGES:
+                figures[AGES[sample.name]] = max(0.0, at.timestamp() - sample.value)
+            elif sample.name in COUNTS:
+                name = COUNTS[sample.name]
                 figures[name] = figures.get(name, 0.0) + sample.value
     if "questions" in figures:
         figures.setdefault("failed", 0.0)  # failures are told from the first one on

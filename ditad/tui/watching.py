@@ -60,7 +60,7 @@ class DaemonWatch:
         async with asyncio.timeout(ROUND_S_MAX):
             accounts = tuple((await self._client.get("/v1/accounts"))["items"])
             name = first_shown(accounts, wanted)
-            text = (await self._client.ask("/v1/metrics")).decode()
+            text, told_at = (await self._client.ask("/v1/metrics")).decode(), self.now()
             if name is None:
                 return Answers(at=self.now(), at_mono=self._clock.mono_s(), accounts=accounts, account=None)
             item = next(one for one in accounts if one["account"] == name)
@@ -74,7 +74,7 @@ class DaemonWatch:
                 accounts=accounts,
                 account=name,
                 snapshot=await self._snapshot(path) if served else None,
-                health=health_of(text, name),
+                health=health_of(text, name, told_at),
                 divergences=await self._list(f"{path}/divergences", after_seq, newest, DIVERGENCES_MAX) if news else (),
                 gaps=await self._list(f"{path}/gaps", after_seq, newest, GAPS_MAX) if news else (),
             )
