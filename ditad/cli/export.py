@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
 from ditad.cli.periods import Period, in_period, need, refuse_existing, whole_file, whole_folder
 from ditad.cli.progress import progress
@@ -21,8 +22,12 @@ FORMATS: Final = ("beancount", "csv", "parquet")
 
 
 @click.command(
-    epilog="\b\nditad export --format beancount --out main.beancount\nditad export --format csv --since 2026-01-01 --until 2026-02-01 --out january\n\n"
-    "csv and parquet are a folder with the tables fills, income, trades and days; the columns are described in "
+    epilog=examples(
+        "ditad export --config /etc/ditad/ditad.toml --format beancount --out main.beancount",
+        "ditad export --config /etc/ditad/ditad.toml --format csv --since 30d --out last-month",
+        "ditad export --config /etc/ditad/ditad.toml --format parquet --out books",
+    )
+    + "\n\ncsv and parquet are a folder with the tables fills, income, trades and days; the columns are described in "
     "datapackage.json beside the csv files and in the parquet files' own schemas. Amounts are exact: text in csv, "
     "decimal128(38, 18) in parquet. What nobody told is empty."
 )

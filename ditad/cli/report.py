@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
 from ditad.cli.periods import Period, in_period, need, refuse_existing, whole_file
 from ditad.cli.progress import progress
@@ -20,7 +21,10 @@ PHASES = ("journal", "snapshots", "records")
 
 
 @click.command(
-    epilog="\b\nditad report --out report.html\nditad report --account main --since 2026-01-01 --until 2026-02-01 --out january.html"
+    epilog=examples(
+        "ditad report --config /etc/ditad/ditad.toml --out main.html",
+        "ditad report --config /etc/ditad/ditad.toml --account main --since 30d --out last-month.html",
+    )
 )
 @on_journals
 @in_period

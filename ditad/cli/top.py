@@ -12,13 +12,12 @@ import click
 
 from ditad.api.client import ApiClient
 from ditad.cli.asking import Asked, ask, asking
+from ditad.cli.examples import examples
 from ditad.clock import SystemClock
 from ditad.errors import UsageError
 
-EXAMPLES = "\b\nditad top\nditad top --account main\nNO_COLOR=1 ditad top"
 
-
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=examples("ditad top", "ditad top --account main", "NO_COLOR=1 ditad top"))
 @asking
 def top(asked: Asked) -> int:
     """Show an account live: both ledgers, the verdict, coverage, the stream, divergences, equity. Keys: ? tells them.
