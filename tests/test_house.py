@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,7 @@ MAY_IMPORT = {
 """For each folder or file at a border, what of ours it may import."""
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Give every module of the package by its name below it; a folder's own is the folder's name."""
     found = {}
@@ -140,6 +144,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def tree_of(path: Path) -> ast.Module:
     """Parse a module."""
     return ast.parse(path.read_text(), filename=str(path))
@@ -282,6 +287,23 @@ def test_nobody_catches_everything_to_carry_on() -> None:
             if caught in {"Exception", "everything"} or (caught == "BaseException" and not raises):
                 swallowed.append(f"{name}:{node.lineno}")
     assert [] == swallowed
+
+
+def test_the_map_shows_where_every_module_is() -> None:
+    """The README names each module, or its folder, or the family of its name; and none that is not there."""
+    readme = (PACKAGE.parent / "README.md").read_text()
+    table = readme.partition("## The data's way through the house")[2].partition("## Glossary")[0]
+    places = [
+        word
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for word in re.findall("`(.+?)`", row[2:].partition(" | ")[0])
+    ]
+    rooms = {f"{name.partition('.')[0]}/" if "." in name else name for name in modules()} - {""}
+    rooms -= {room.removesuffix("/") for room in rooms if room.endswith("/")} | {"__main__"}
+    assert [] == sorted(room for room in rooms if not any(fnmatch(room, place) for place in places))
+    assert [] == [place for place in places if not any(fnmatch(room, place) for room in rooms)]
+    assert len(places) == len(set(places))
 
 
 def test_no_module_grows_past_its_bound() -> None:
