@@ -43,6 +43,8 @@ CHECKS = ".venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin
 BENCHMARKS = ".venv/bin/python -m tests.benchmarks"
 SOME_PARTS = f"{BENCHMARKS} cost latency --json result.json"
 WAITING = ".venv/bin/python tests/benchmarks/first_output.py"
+PAINTED = ".venv/bin/python tests/benchmarks/top_first_paint.py"
+ACCURATE = ".venv/bin/python tests/benchmarks/accuracy.py"
 COMPLETION = 'eval "$(_DITAD_COMPLETE=bash_source ditad)"'
 PREPARE = re.compile(
     r"sudo install -d -m 0750 /etc/ditad( /run/ditad)? && sudo cp config/ditad\.toml /etc/ditad/ditad\.toml"
@@ -79,7 +81,21 @@ FORMS = (PROOF, PREPARE, KEY, CHECK, DOCTOR, RUN, ASK, LOOK, ON_JOURNAL, PAPERS,
 KNOWN = (
     *map(
         re.escape,
-        (DEMO, TESTS, CHECKS, BENCHMARKS, SOME_PARTS, TRAVEL, PAPERS_MEASURED, WAITING, KEPT, SYSTEMD, *SCREEN),
+        (
+            DEMO,
+            TESTS,
+            CHECKS,
+            BENCHMARKS,
+            SOME_PARTS,
+            TRAVEL,
+            PAPERS_MEASURED,
+            WAITING,
+            PAINTED,
+            ACCURATE,
+            KEPT,
+            SYSTEMD,
+            *SCREEN,
+        ),
     ),
     *map(re.escape, (COMPLETION, *recipe.commands(README))),
     *(form.pattern for form in FORMS),
@@ -449,6 +465,27 @@ async def test_the_benchmark_of_waiting(folder: Path) -> None:
     figures = orjson.loads(out)["figures"]
     assert {"floor: python", "status", "fills", "doctor", "verify"} <= set(figures)
     assert [] == [name for name, figure in figures.items() if figure["median_ms"] <= 0]
+
+
+async def test_the_benchmark_of_the_screen(folder: Path) -> None:
+    """It runs from any folder, in a terminal of its own, and prints each stretch of the wait."""
+    line = PAINTED.replace(".venv/bin/python", shlex.quote(sys.executable)).replace("tests/", f"{ROOT}/tests/", 1)
+    code, out, err = await shell(f"{line} --runs 1 --json", cwd=folder, wait_s=BENCHMARK_S_MAX)
+    assert (0, "") == (code, err)
+    (figures,) = orjson.loads(out)
+    assert {"screen taken", "first paint after it", "CPU of all, to the end"} == set(figures)
+    assert [] == [name for name, figure in figures.items() if figure <= 0]
+
+
+async def test_the_benchmark_of_accuracy(folder: Path) -> None:
+    """It runs from any folder, on a few clean events, and finds nothing wrong of them."""
+    line = ACCURATE.replace(".venv/bin/python", shlex.quote(sys.executable)).replace("tests/", f"{ROOT}/tests/", 1)
+    few = "--days 0 --pairs 0 --clean 300 --slow 0"
+    code, out, err = await shell(f"{line} {few} --json", cwd=folder, wait_s=BENCHMARK_S_MAX)
+    assert (0, "") == (code, err)
+    result = orjson.loads(out)
+    assert ([], []) == (result["failures"], result["clean"]["wrong"])
+    assert result["clean"]["events"] >= 300
 
 
 async def test_the_shell_learns_to_complete(folder: Path) -> None:
