@@ -29,14 +29,13 @@ from ditad.journal.packing import pack
 from tests.bingx.scripted_venue import Reply, ScriptedVenue
 from tests.support.kept import everything_kept
 from tests.support.process import FAST, ditad, running, write_settings
-from tests.support.running import account_settings, settings_file, short_folder
+from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
 from tests.test_daemon import agreed
 
 SECRET = "b1946ac92492d2347c6235b4d2611184plantedsecret"
 KEY = "K3yplantedplantedplantedplantedplanted"
 LISTEN_KEY = "f00dcafe" * 8
 PLANTED = (SECRET, KEY, LISTEN_KEY)
-RUN_S_MAX = 60
 
 SCRIPT = """
 import asyncio, ctypes, gc, logging, os, resource, subprocess, sys, threading, warnings
@@ -164,7 +163,7 @@ def process_that(leak: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
         check=False,
         capture_output=True,
         env={**os.environ, "X": reversed_secrets, "PLANTED_KEY": KEY, "PLANTED_SECRET": SECRET},
-        timeout=RUN_S_MAX,
+        timeout=WAIT_S_MAX,
     )
 
 

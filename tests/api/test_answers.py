@@ -21,6 +21,7 @@ from ditad.api.schema import schema
 from ditad.errors import DitadError, RefusedError, UsageError, VenueError
 from ditad.records import RecordType
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, serving
+from tests.support.running import WAIT_S_MAX
 
 CURL = shutil.which("curl")
 needs_curl = pytest.mark.skipif(CURL is None, reason="curl is not on this machine")
@@ -176,7 +177,7 @@ async def test_a_follower_gets_what_comes(socket: Path) -> None:
     account = account_with_all_types()
     assert CURL is not None
     url = f"http://d{MAIN}/events?follow=1&after_seq=23"
-    async with serving(FakeDaemon(account), socket), asyncio.timeout(20):
+    async with serving(FakeDaemon(account), socket), asyncio.timeout(WAIT_S_MAX):
         process = await asyncio.create_subprocess_exec(
             CURL, "-sSN", "--unix-socket", str(socket), url, stdout=asyncio.subprocess.PIPE
         )

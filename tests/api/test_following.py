@@ -16,6 +16,7 @@ from ditad.errors import DaemonUnreachableError
 from ditad.hub import Hub
 from ditad.records import RecordType
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, records, serving, until
+from tests.support.running import WAIT_S_MAX
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ async def test_a_follower_goes_on_across_restarts(socket: Path) -> None:
     server = await started(account, socket)
     told: list[str] = []
     seqs: list[int] = []
-    async with asyncio.timeout(20), ApiClient(socket) as client:
+    async with asyncio.timeout(WAIT_S_MAX), ApiClient(socket) as client:
         async for line in following.follow(client, "main", after_seq=0, notice=told.append):
             seqs.append(line.value["seq"])
             if seqs[-1] in {3, 23}:
@@ -110,7 +111,7 @@ async def test_a_follower_that_saw_nothing_yet_loses_nothing(socket: Path) -> No
     account = FakeAccount()
     account.add(*records(1, 5))
     server = await started(account, socket)
-    async with asyncio.timeout(20), ApiClient(socket) as client:
+    async with asyncio.timeout(WAIT_S_MAX), ApiClient(socket) as client:
         lines = following.follow(client, "main")
         waiting = asyncio.create_task(anext(lines))
         await until(lambda: account.hub.subscribers == 1)
@@ -128,7 +129,7 @@ async def test_a_follower_that_was_too_slow_asks_again(socket: Path) -> None:
     account = FakeAccount(hub=Hub(2, 1_000_000))
     account.add(record(1))
     seqs = []
-    async with serving(FakeDaemon(account), socket), asyncio.timeout(20), ApiClient(socket) as client:
+    async with serving(FakeDaemon(account), socket), asyncio.timeout(WAIT_S_MAX), ApiClient(socket) as client:
         async for line in following.follow(client, "main", after_seq=0):
             seqs.append(line.value["seq"])
             if seqs == [1]:
@@ -143,7 +144,7 @@ async def test_with_a_filter_bookmarks_carry_the_follower_on(socket: Path) -> No
     account = FakeAccount(hub=Hub(100, 1_000_000, bookmark_s=0.01))
     account.add(record(1), *records(2, 9, RecordType.GAP))
     found = []
-    async with serving(FakeDaemon(account), socket), asyncio.timeout(20), ApiClient(socket) as client:
+    async with serving(FakeDaemon(account), socket), asyncio.timeout(WAIT_S_MAX), ApiClient(socket) as client:
         async for line in following.follow(client, "main", after_seq=0, types=("fill",)):
             found.append((line.type, line.value["seq"]))
             if len(found) == 2:
@@ -156,7 +157,7 @@ async def test_a_daemon_that_stays_away_is_given_up(socket: Path) -> None:
     account = FakeAccount()
     account.add(record(1))
     server = await started(account, socket)
-    async with asyncio.timeout(20), ApiClient(socket) as client:
+    async with asyncio.timeout(WAIT_S_MAX), ApiClient(socket) as client:
         lines = following.follow(client, "main", after_seq=0, give_up_s=0.05)
         await anext(lines)
         await server.stop()

@@ -11,6 +11,7 @@ import pytest
 from ditad.hub import Hub, Subscription
 from ditad.records import RecordType
 from tests.api.fake_daemon import START_US, STEP_US, record, records
+from tests.support.running import WAIT_S_MAX
 
 
 async def seqs(subscription: Subscription, count: int) -> list[int]:
@@ -37,7 +38,7 @@ async def test_a_waiting_reader_is_woken() -> None:
     """A reader that waits gets a record although nothing but its publication happens."""
     hub = Hub(10, 10_000)
     with hub.subscribe(None, None) as reader:
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(WAIT_S_MAX), asyncio.TaskGroup() as group:
             waiting = group.create_task(anext(reader))
             await asyncio.sleep(0)
             hub.publish(records(1, 1))
@@ -113,7 +114,7 @@ async def test_readers_can_be_ended() -> None:
     hub = Hub(10, 10_000)
     with hub.subscribe(None, None) as reader:
         assert 1 == hub.subscribers
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(WAIT_S_MAX), asyncio.TaskGroup() as group:
             waiting = group.create_task(seqs(reader, 1))
             await asyncio.sleep(0)
             hub.end_readers()
@@ -137,7 +138,7 @@ async def test_publishing_does_not_touch_the_readers(monkeypatch: pytest.MonkeyP
     readers = [hub.subscribe(None, None) for _ in range(200)]
     loop = asyncio.get_running_loop()
     noted: list[object] = []
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(WAIT_S_MAX), asyncio.TaskGroup() as group:
         waiting = [group.create_task(anext(reader)) for reader in readers]
         await asyncio.sleep(0)
         with monkeypatch.context() as patched:

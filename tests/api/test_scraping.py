@@ -10,6 +10,7 @@ import pytest
 
 from ditad.api.rate import RateLimit
 from ditad.api.scraping import ScrapeServer
+from tests.support.running import WAIT_S_MAX
 
 TEXT = b"# TYPE ditad_up gauge\nditad_up 1\n"
 
@@ -28,7 +29,7 @@ async def scraped(host: str = "127.0.0.1") -> AsyncIterator[ScrapeServer]:
 async def ask(server: ScrapeServer, request: bytes) -> tuple[int, bytes]:
     """Send bytes and read the answer: its status, and all of it."""
     host, _, port = server.address.rpartition(":")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S_MAX):
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         writer.write(request)
         answer = await reader.read()

@@ -20,6 +20,7 @@ from ditad.api.server import ApiServer
 from ditad.errors import SettingsError, StateFolderInUseError
 from ditad.hub import Hub
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, records, serving, until
+from tests.support.running import WAIT_S_MAX
 
 EVENTS = "/v1/accounts/main/events"
 
@@ -51,7 +52,7 @@ async def connected(path: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asy
 
 async def ask(path: Path, request: bytes) -> bytes:
     """Send bytes and read to the end."""
-    async with connected(path) as (reader, writer), asyncio.timeout(10):
+    async with connected(path) as (reader, writer), asyncio.timeout(WAIT_S_MAX):
         writer.write(request)
         return await reader.read()
 
@@ -189,7 +190,7 @@ async def test_a_quiet_reader_that_leaves_is_forgotten_at_once(socket: Path, cap
 async def test_stopping_ends_the_streams_and_removes_the_file(socket: Path) -> None:
     """Followers get a clean end of their stream, and nothing of the socket is left."""
     hub = Hub(10, 10_000)
-    async with connectable(socket, hub) as (server, reader), asyncio.timeout(10):
+    async with connectable(socket, hub) as (server, reader), asyncio.timeout(WAIT_S_MAX):
         await server.stop()
         rest = await reader.read()
     assert rest.endswith(b"0\r\n\r\n")

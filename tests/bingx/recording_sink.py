@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ditad.events import NO_NEEDS, BaselineTaken, Body, Needs, Raw
+from tests.support.running import WAIT_S_MAX
 
-WAIT_S = 10.0
 Kind = TypeVar("Kind")
 
 
@@ -73,7 +73,7 @@ class RecordingSink:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds; it is looked at whenever something comes."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             while not holds():
                 self._came.clear()
                 await self._came.wait()

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
-WAIT_S = 10.0
+from tests.support.running import WAIT_S_MAX
+
 KEY_PATH = "/openApi/user/auth/userDataStream"
 TIME_PATH = "/openApi/swap/v2/server/time"
 
@@ -69,7 +70,7 @@ class Socket:
 
     async def message(self) -> str:
         """Give the next message of the client."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             return await self.received.get()
 
 
@@ -130,7 +131,7 @@ class ScriptedVenue:
 
     async def socket(self, number: int) -> Socket:
         """Wait for the client's n-th websocket (from 0)."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             while len(self.sockets) <= number:
                 self._opened.clear()
                 await self._opened.wait()

@@ -20,8 +20,7 @@ from ditad.errors import VenueFatalError
 from ditad.events import AuditDone, Body, FillRow, FillsReport, OrderPush, PositionsReport, PushRejected, Raw
 from ditad.exchange import AccountSpec, Dialect, FaultSpec, SimulatedExchange, trade
 from tests.bingx.recording_sink import RecordingSink
-
-WAIT_S = 20.0
+from tests.support.running import WAIT_S_MAX
 
 
 class Symbols(RecordingSink):
@@ -140,5 +139,5 @@ async def test_a_wrong_secret_is_told_as_the_exchange_answers_it() -> None:
     """The exchange checks the signature, and the feed says what to do."""
     async with SimulatedExchange(seed=5, accounts=[AccountSpec(name="main")]) as exchange:
         with pytest.raises(VenueFatalError, match="check the API secret"):
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(WAIT_S_MAX):
                 await make_feed(exchange, RecordingSink(), secret="another-secret").run()

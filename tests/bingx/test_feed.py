@@ -43,7 +43,7 @@ from ditad.events import (
     Terms,
 )
 from tests.bingx.frames import packed, payload
-from tests.bingx.recording_sink import WAIT_S, RecordingSink
+from tests.bingx.recording_sink import RecordingSink
 from tests.bingx.scripted_venue import KEY_PATH, TIME_PATH, Asked, Reply, ScriptedVenue, Socket
 from tests.bingx.test_market import mark
 from tests.bingx.test_questions import (
@@ -57,6 +57,7 @@ from tests.bingx.test_questions import (
     POSITIONS_PATH,
 )
 from tests.bingx.test_rows import BALANCE, FILL, ORDER, POSITION
+from tests.support.running import WAIT_S_MAX
 
 API_KEY = "the-api-key-of-the-tests"
 SECRET = "a-secret-for-tests-only"
@@ -145,7 +146,7 @@ async def conversing(
 
 async def private(venue: ScriptedVenue, number: int = 0) -> Socket:
     """Wait for the n-th private socket; the market's have no key."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(WAIT_S_MAX):
         while True:
             found = [socket for socket in venue.sockets if socket.key]
             if len(found) > number:
@@ -512,7 +513,7 @@ async def test_leverage_is_asked_for_a_bounded_number_of_symbols() -> None:
 async def fatal(venue: ScriptedVenue, **options: Any) -> str:
     """Run a feed that must end for a person to act, and give what it says."""
     with pytest.raises(VenueFatalError) as caught:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             await make_feed(venue, RecordingSink(), **options).run()
     return str(caught.value)
 
@@ -621,7 +622,7 @@ async def test_marks_of_the_accounts_symbols_are_submitted() -> None:
         standing(venue)
         async with conversing(venue, RecordingSink(NEEDS)) as (feed, sink):
             await sink.first(AuditDone)
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(WAIT_S_MAX):
                 while not any(not socket.key for socket in venue.sockets):
                     await venue.socket(len(venue.sockets))
             market = next(socket for socket in venue.sockets if not socket.key)

@@ -15,7 +15,8 @@ from ditad.bingx.market import REFUSALS_MAX, TOPICS_MAX, MarketStream
 from ditad.bingx.network import Internet
 from ditad.events import Marks, PushRejected
 from tests.bingx.recording_sink import RecordingSink
-from tests.bingx.scripted_venue import WAIT_S, ScriptedVenue, Socket
+from tests.bingx.scripted_venue import ScriptedVenue, Socket
+from tests.support.running import WAIT_S_MAX
 
 
 @asynccontextmanager
@@ -110,7 +111,7 @@ async def test_a_refused_handshake_is_tried_again() -> None:
     async with ScriptedVenue() as venue, marking(venue) as (market, _):
         venue.refuse_handshake = 503
         market.want(["BTC-USDT"])
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             await venue.refused.wait()
         venue.refuse_handshake = None
         assert await topic(await venue.socket(0)) == "BTC-USDT@markPrice"

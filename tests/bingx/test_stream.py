@@ -21,7 +21,8 @@ from ditad.clock import SystemClock
 from ditad.errors import VenueError, VenueFatalError
 from ditad.events import StreamState
 from tests.bingx.frames import packed
-from tests.bingx.scripted_venue import WAIT_S, ScriptedVenue
+from tests.bingx.scripted_venue import ScriptedVenue
+from tests.support.running import WAIT_S_MAX
 
 TIMING = Timing(silence_s=5.0, renew_s=1800.0, rotate_s=0.0, backoff_s_min=0.01, backoff_s_max=0.02)
 
@@ -96,7 +97,7 @@ class Listener:
 
     async def until(self, *states: StreamState) -> None:
         """Wait until exactly these states have been told."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             while [*states] != self.states()[: len(states)] or len(self.reports) < len(states):
                 self.changed.clear()
                 await self.changed.wait()
@@ -152,7 +153,7 @@ async def test_connected_is_told_before_the_first_frame() -> None:
     async with ScriptedVenue() as venue, streaming(venue, ScriptedKeys(["A"])) as (_, listener):
         socket = await venue.socket(0)
         await socket.send("first")
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             while not listener.frames:
                 listener.changed.clear()
                 await listener.changed.wait()
@@ -209,7 +210,7 @@ async def test_an_expired_key_is_followed_by_a_new_one() -> None:
         socket = await venue.socket(0)
         await socket.send("expired")
         await listener.until(ISSUED, CONNECTED, StreamState.KEY_EXPIRED, LOST, ISSUED, CONNECTED)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             await socket.ended.wait()
 
 
@@ -224,7 +225,7 @@ async def test_a_dead_keys_successor_overlaps() -> None:
         new = await venue.socket(1)
         assert (old.key, new.key) == ("A", "B")
         await listener.until(ISSUED, CONNECTED, StreamState.KEY_EXPIRED, ISSUED, CONNECTED)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             await old.ended.wait()
         assert not new.ended.is_set()
     assert LOST not in listener.states()[:5]
@@ -240,7 +241,7 @@ async def test_frames_of_the_old_socket_are_still_taken_while_it_goes() -> None:
             await old.send(f"frame {number}")
         await listener.until(ISSUED, CONNECTED, StreamState.KEY_EXPIRED, ISSUED, CONNECTED)
         listener.gate.set()
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             while len(listener.frames) < 5:
                 listener.changed.clear()
                 await listener.changed.wait()
@@ -263,7 +264,7 @@ async def test_a_renewal_that_fails_leaves_the_stream_alone() -> None:
     async with ScriptedVenue() as venue, streaming(venue, keys, RENEW_AT_ONCE) as (stream, listener):
         socket = await venue.socket(0)
         await listener.until(ISSUED, CONNECTED)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S_MAX):
             while not keys.renewed:
                 await socket.send("Ping")
                 await socket.message()
@@ -288,7 +289,7 @@ async def test_a_refused_key_ends_the_stream_for_good() -> None:
             log=structlog.get_logger(),
         )
         with pytest.raises(ExceptionGroup) as caught:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(WAIT_S_MAX):
                 await stream.run()
     (error,) = caught.value.exceptions
     assert str(error) == "check the key"

@@ -18,6 +18,7 @@ from ditad.errors import UsageError
 from ditad.hub import Hub
 from ditad.records import EPOCH, RecordType
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, records, serving
+from tests.support.running import WAIT_S_MAX
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ async def started(socket: Path, *words: str, out: int = asyncio.subprocess.PIPE)
 
 async def ditad(socket: Path, *words: str) -> Ended:
     """Run a verb to its end."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S_MAX):
         process = await started(socket, *words)
         out, err = await process.communicate()
     assert process.returncode is not None
@@ -174,7 +175,7 @@ async def test_events_follow_across_a_restart_of_the_daemon(socket: Path) -> Non
     """`events -f` goes on after the last record it has shown, and says on stderr that it lost and regained the daemon."""
     account = FakeAccount(hub=Hub(5, 1_000_000))
     account.add(*records(1, 2))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S_MAX):
         async with serving(FakeDaemon(account), socket):
             process = await started(socket, "events", "-f", "--json", "--after-seq", "0")
             assert process.stdout is not None
@@ -194,7 +195,7 @@ async def test_a_closed_pipe_is_no_failure_worth_words(socket: Path) -> None:
     """When who reads the output leaves, the verb ends quietly, as SIGPIPE would end it."""
     account = FakeAccount(hub=Hub(5_000, 100_000_000))
     account.add(*records(1, 3_000))
-    async with serving(FakeDaemon(account), socket), asyncio.timeout(30):
+    async with serving(FakeDaemon(account), socket), asyncio.timeout(WAIT_S_MAX):
         for words in (("events",), ("events", "-f", "--after-seq", "0"), ("fills",), ("fills", "--json")):
             reading, writing = os.pipe()
             process = await started(socket, *words, out=writing)

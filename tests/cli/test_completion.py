@@ -13,7 +13,7 @@ import pytest
 from ditad.cli.verbs import VERBS
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, serving
 from tests.support.process import ROOT
-from tests.support.running import account_settings, settings_file, short_folder
+from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
 
 
 async def completed(*words: str, environ: Mapping[str, str] | None = None) -> list[str]:
@@ -25,7 +25,7 @@ async def completed(*words: str, environ: Mapping[str, str] | None = None) -> li
         env={**os.environ, **asked, **(environ or {})},
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S_MAX):
         out, _ = await process.communicate()
     return [line.partition(",")[2] for line in out.decode().splitlines() if line]
 

@@ -21,7 +21,7 @@ from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, serving
 from tests.benchmarks.long_life import Life
 from tests.cli.test_asking import ROOT, ditad
 from tests.support.journaled import NAME, journaled
-from tests.support.running import account_settings, settings_file
+from tests.support.running import WAIT_S_MAX, account_settings, settings_file
 
 ME = frozenset({os.getuid()})
 
@@ -177,7 +177,7 @@ async def test_a_person_at_a_terminal_is_asked(socket: Path, typed: bytes, code:
     door = account()
     ours, theirs = pty.openpty()
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "DITAD_SOCKET": str(socket)}
-    async with serving(FakeDaemon(door), socket, admin_uids=ME), asyncio.timeout(30):
+    async with serving(FakeDaemon(door), socket, admin_uids=ME), asyncio.timeout(WAIT_S_MAX):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from ditad.cli.verbs import VERBS, ditad
 from ditad.errors import DitadError, JournalDamagedError, SettingsError
+from tests.support.running import WAIT_S_MAX
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +30,7 @@ def process(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "ditad", *words],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=WAIT_S_MAX,
         check=False,
         env=environ,
         **options,

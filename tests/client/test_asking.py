@@ -41,6 +41,7 @@ from ditad.errors import UsageError as DoorUsageError
 from ditad.hub import Hub
 from ditad.records import RecordType
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, records, serving, until
+from tests.support.running import WAIT_S_MAX
 
 VALID = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
 """When the first snapshot of a fake account is still valid."""
@@ -202,7 +203,7 @@ async def test_events_go_on_across_a_restart(socket: Path) -> None:
     told: list[str] = []
     seqs: list[int] = []
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(WAIT_S_MAX),
         Client(socket) as client,
         aclosing(client.events(after_seq=0, notice=told.append)) as events,
     ):
@@ -227,7 +228,7 @@ async def test_events_from_the_next_record_on(socket: Path) -> None:
     account = lived()
     async with (
         serving(FakeDaemon(account), socket),
-        asyncio.timeout(20),
+        asyncio.timeout(WAIT_S_MAX),
         Client(socket) as client,
         aclosing(client.events(types=("gap",))) as events,
     ):
@@ -243,7 +244,7 @@ async def test_quiet_is_told_by_a_bookmark(socket: Path) -> None:
     account.add(record(1), *records(2, 9, RecordType.GAP))
     async with (
         serving(FakeDaemon(account), socket),
-        asyncio.timeout(20),
+        asyncio.timeout(WAIT_S_MAX),
         Client(socket) as client,
         aclosing(client.events(after_seq=1, types=("fill",))) as events,
     ):
@@ -284,7 +285,7 @@ async def test_what_is_dropped_again_and_again_is_a_gap(socket: Path) -> None:
     """A daemon that has not what it dropped is asked a few times, then the reader is told from where to go on."""
     dropped = b'{"type":"dropped","from":2,"to":9}\n'
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(WAIT_S_MAX),
         somebody(socket, record(1).line + b"\n" + dropped, dropped),
         Client(socket, account="main") as client,
     ):
@@ -300,7 +301,7 @@ async def test_a_daemon_that_stays_away_is_given_up(socket: Path) -> None:
     account = FakeAccount()
     account.add(record(1))
     server = await started(account, socket)
-    async with asyncio.timeout(20), Client(socket) as client:
+    async with asyncio.timeout(WAIT_S_MAX), Client(socket) as client:
         events = client.events(after_seq=0, give_up_s=0.05)
         await anext(events)
         await server.stop()

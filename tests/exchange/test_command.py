@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from ditad.exchange import exchange_command, signature_of
+from tests.support.running import WAIT_S_MAX
 
-WAIT_S_MAX = 30.0
 PROGRAM = "import sys; from ditad.exchange import exchange_command as e; sys.exit(e(port=0, seed=4, faults=''))"
 
 

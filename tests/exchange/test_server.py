@@ -25,8 +25,8 @@ from ditad.exchange import (
     trade,
 )
 from ditad.exchange.dialect import UnknownKey
+from tests.support.running import WAIT_S_MAX
 
-WAIT_S_MAX = 10.0
 QUICK = Timing(ping_ms=50, pong_wait_ms=300, config_ms=60_000, mark_ms=50)
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from ditad.exchange import AccountSpec, Desk, Dialect, SimulatedExchange
 from ditad.exchange.dialect import EntryBasis, OrderNames
+from tests.support.running import WAIT_S_MAX
 
 ccxt_pro = pytest.importorskip(
     "ccxt.pro", reason="ccxt is not installed: pip install -e '.[interop]', to hear a third party"
 )
 
-WAIT_S_MAX = 20.0
 HOUR_MS = 3_600_000
 BTC, FET = "BTC/USDT:USDT", "FET/USDT:USDT"
 # ccxt believes `p` unless `l` and `L` are there, so it needs the documented dialect of 2026.

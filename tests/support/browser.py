@@ -24,6 +24,8 @@ from typing import Any
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.running import WAIT_S_MAX
+
 PROGRAM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 MISSING = "there is no Chromium here: apt-get install chromium (Debian) lets a real browser look at the page"
 FLAGS = (
@@ -40,7 +42,6 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--remote-debugging-port=0",
 )
-WAIT_S_MAX = 60.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 HEIGHT = 900
 

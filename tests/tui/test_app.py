@@ -20,6 +20,7 @@ from ditad.tui.equity import step_of
 from ditad.tui.lines import text_of
 from ditad.tui.pages import Lines, Page
 from ditad.tui.seen import Answers
+from tests.support.running import WAIT_S_MAX
 from tests.tui.making import NOW, answers, divergence, item, snapshot
 
 SMALL = (80, 24)
@@ -83,7 +84,7 @@ async def asked(app: TopApp, pilot: Pilot[None], script: Script) -> None:
     """Press `r` and wait until the round is done."""
     count = len(script.asked)
     await pilot.press("r")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S_MAX):
         while len(script.asked) == count or app._asking.is_set():
             await pilot.pause()
     await pilot.pause()
@@ -154,7 +155,7 @@ async def test_accounts_are_shown_in_turn() -> None:
     script = Script(answers(*both, shown="two", said=snapshot()))
     async with screen(script, answers(*both, said=snapshot(), divergences=(divergence(1),))) as (app, pilot):
         await pilot.press("p", "a")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S_MAX):
             while app.seen.account != "two":
                 await pilot.pause()
         await pilot.pause()
@@ -176,7 +177,7 @@ async def test_a_key_that_is_pressed_during_a_round_is_not_lost() -> None:
 
         script.meanwhile = once
         await pilot.press("r")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S_MAX):
             while app.seen.account != "two":
                 await pilot.pause()
         assert [("main", 9), ("two", 0)] == script.asked
@@ -207,7 +208,7 @@ async def test_our_own_fault_ends_the_screen_and_is_handed_on() -> None:
     script = Script(ZeroDivisionError("ours"))
     async with screen(script) as (app, pilot):
         await pilot.press("r")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S_MAX):
             while app.is_running:
                 await pilot.pause()
     assert ("ours", FAILED) == (str(app.failure), app.return_code)
@@ -235,7 +236,7 @@ async def test_the_detail_scrolls_follows_and_is_left() -> None:
         await pilot.pause()
         assert 0 == lines.region.y
         app.action_round()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S_MAX):
             while app.seen.status != "ERROR":
                 await pilot.pause()
         await pilot.pause()
@@ -269,7 +270,7 @@ async def test_the_board_is_left_by_its_keys(key: str) -> None:
     """With 0."""
     async with screen(Script()) as (app, pilot):
         await pilot.press(key)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S_MAX):
             while app.is_running:
                 await pilot.pause()
         assert app.return_code in {0, None}
@@ -290,7 +291,7 @@ async def test_an_interval_asks_by_itself() -> None:
     """Without any key, round after round."""
     script = Script(*[answers(said=snapshot())] * 1_000)
     app = TopApp(script, answers(said=snapshot()), round_s=0.001)
-    async with app.run_test(size=SMALL) as pilot, asyncio.timeout(30):
+    async with app.run_test(size=SMALL) as pilot, asyncio.timeout(WAIT_S_MAX):
         while len(script.asked) < 3:
             await pilot.pause()
 
