@@ -151,10 +151,11 @@ def _by_trade_number(
 
 
 def _standing(group: list[BookFill]) -> list[BookFill]:
-    """Put fills of one moment as what is known of their order says, and else as they came."""
+    """Put fills of one moment as what is known of their order says, and else, or where that contradicts itself, as they came."""
     left, ordered = list(group), []
     while left:
-        first = next(fill for fill in left if not any(_precedes(other, fill) for other in left if other is not fill))
+        free = (fill for fill in left if not any(_precedes(other, fill) for other in left if other is not fill))
+        first = next(free, left[0])
         left.remove(first)
         ordered.append(first)
     return ordered

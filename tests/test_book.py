@@ -353,6 +353,18 @@ def test_what_was_over_before_an_order_was_created_stands_before_it() -> None:
     assert (Decimal(105), Decimal(10)) == (run.entry_price, run.realized)
 
 
+def test_times_that_contradict_each_other_stop_nothing() -> None:
+    """An order that executed before its own id was created, by a clock that is ahead, stands as it came."""
+    ahead = created(800)
+    run = position(
+        LONG,
+        fill(BUY, "1", "100", at=SECOND, whole=True, order=ahead),
+        fill(BUY, "1", "101", at=SECOND + 100, order=ahead, z0="1"),
+        fill(BUY, "1", "102", at=SECOND + 500, order=created(400)),
+    ).run
+    assert (Decimal(3), Decimal(101)) == (run.quantity, run.entry_price)
+
+
 def test_of_a_whole_second_only_the_orders_creation_says_what_was_before() -> None:
     """A later frame may have dated the row's execution: at that moment it was known, not executed."""
     ids = iter((1, 2, 3))
