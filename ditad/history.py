@@ -9,6 +9,7 @@ has a bound. (interfaces.md §5)
 from __future__ import annotations
 
 import asyncio
+import heapq
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ SNAPSHOT_HEAD = re.compile(
 )
 MICROSECOND = timedelta(microseconds=1)
 
+ROWS_PAGE = 1_000
+"""Stored records that are read at once at most; hardly a shelf has so many."""
+
 PAGE_RECORDS_MAX = 32
 """Records that travel between the threads at once: few, for whoever reads takes a long wait for one for the end."""
 
@@ -46,22 +50,30 @@ def folded_again(reader: Reader, account: str, checkpoint: Checkpoint | None) ->
 def stored_after(reader: Reader, after_seq: int) -> Iterator[Record]:
     """Give the records after `after_seq` as they are stored, up to the first that is not; `replaces` is left out.
 
-    A shelf says of which records it has the snapshots: all the others of them are rows of their own.
+    A shelf says of which records it has the snapshots: all the others of them are rows of their own, thousands where one
+    report told much.
     """
     seq = after_seq
     while (shelf := reader.shelf_from(seq + 1)) is not None and shelf.first_seq <= seq + 1:
-        rows = reader.records_after(seq, limit=shelf.last_seq - seq)
-        found = [
-            Record(seq=row.seq, n=row.n, type=row.type, at_us=row.at_us, key=row.key, replaces=(), line=row.line)
-            for row in rows
-            if row.seq <= shelf.last_seq
-        ]
-        found += [record for record in map(_snapshot_of, shelf.lines) if record is not None and record.seq > seq]
-        found.sort(key=lambda record: record.seq)
-        if [record.seq for record in found] != list(range(seq + 1, shelf.last_seq + 1)):
+        snapshots = [one for one in map(_snapshot_of, shelf.lines) if one is not None and one.seq > seq]
+        for record in heapq.merge(_rows(reader, seq, shelf.last_seq), snapshots, key=lambda one: one.seq):
+            if record.seq != seq + 1:
+                return
+            yield record
+            seq = record.seq
+        if seq != shelf.last_seq:
             return
-        yield from found
-        seq = shelf.last_seq
+
+
+def _rows(reader: Reader, after_seq: int, last_seq: int) -> Iterator[Record]:
+    """Give the stored records behind one and up to another, a page at a time."""
+    seq = after_seq
+    while seq < last_seq and (rows := reader.records_after(seq, limit=min(ROWS_PAGE, last_seq - seq))):
+        for row in rows:
+            if row.seq > last_seq:
+                return
+            yield Record(seq=row.seq, n=row.n, type=row.type, at_us=row.at_us, key=row.key, replaces=(), line=row.line)
+        seq = rows[-1].seq
 
 
 def _snapshot_of(line: bytes) -> Record | None:

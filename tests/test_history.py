@@ -14,7 +14,7 @@ from ditad import history
 from ditad.errors import JournalError
 from ditad.events import StreamChanged, StreamState
 from ditad.hub import Hub
-from ditad.journal import Reader
+from ditad.journal import Reader, queries
 from ditad.journal.shelves import Shelf
 from ditad.projection import Projection
 from ditad.records import Record, RecordType
@@ -89,8 +89,20 @@ async def test_records_that_are_stored_are_not_folded_again(tmp_path: Path) -> N
         assert known == [comparable(record) for record in history.stored_after(reader, 0)]
 
 
+async def test_a_shelf_may_stand_for_more_records_than_are_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One report may tell thousands of facts between two snapshots: they are read page by page, within the bound."""
+    monkeypatch.setattr(queries, "LIMIT_MAX", 5)
+    monkeypatch.setattr(history, "ROWS_PAGE", 5)
+    await life(tmp_path)
+    known = [comparable(record) for record in published()]
+    with Reader.open(tmp_path, NAME) as reader:
+        assert known[7:] == [comparable(record) for record in history.stored_after(reader, 7)]
+
+
 async def test_what_is_stored_ends_where_a_record_is_missing(tmp_path: Path) -> None:
-    """A row that is gone is no record passed over: from its shelf on nothing is taken for whole."""
+    """A row that is gone is no record passed over: from there on nothing is taken for whole."""
     await life(tmp_path)
     database = sqlite3.connect(tmp_path / f"{NAME}.journal")
     ((gone,),) = database.execute("SELECT seq FROM records WHERE seq > 300 ORDER BY seq LIMIT 1")
