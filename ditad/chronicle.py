@@ -49,7 +49,8 @@ class Chronicle:
     """One account's journal as far as it reached when it was opened, through event `last_n` and record `last_seq`.
 
     Records up to `stored_seq` are read as they were current then; those in `gone`, and those with one of the `keys`, were
-    replaced by `fresh` ones, which are not stored yet. `settings` are the last ones in force.
+    replaced by `fresh` ones, which are not stored yet. `settings` are the last ones in force. `last_us` is the end on the
+    machine's clock or on the exchange's, by which facts are stamped, whichever is ahead.
     """
 
     reader: Reader
@@ -156,23 +157,23 @@ class Chronicle:
 
 def chronicle_of(reader: Reader, account: str, progress: Progress) -> Chronicle:
     """Open a journal up to where it reaches now; raises `JournalError` where there is no ledger yet."""
+    derived_n, stored_seq = reader.derived_through()  # before the end: what a commit stores from now on is folded here
     last_n = reader.last_n
-    began, settings = [], None
+    baselines, settings = [], None
     for event in _rare(reader, last_n, progress):
         if isinstance(event.body, BaselineTaken):
-            after_seq = reader.seq_before(event.n) if event.body.adopted_by is not None else 0
-            began.append(Began(after_seq=after_seq, baseline=event.body))
+            baselines.append((event.n, event.body))
         elif isinstance(event.body, SettingsInForce):
             settings = event.body
-    if not began or settings is None:
+    if not baselines or settings is None:
         raise JournalError(f"{reader.path} has no baseline yet: start the daemon and wait until `ditad status` says OK")
-    derived_n, stored_seq = reader.derived_n, reader.last_seq
-    projection = _restored(account, reader.checkpoint_at_or_before(n=last_n, fold_version=FOLD_VERSION))
+    projection = _restored(account, reader.checkpoint_at_or_before(n=derived_n, fold_version=FOLD_VERSION))
     unstored: list[Record] = []
-    last_us = projection.state.at_us
+    before: dict[int, int] = {}
     for event in reader.events(projection.state.n + 1, last_n):
+        if isinstance(event.body, BaselineTaken):
+            before[event.n] = projection.state.seq  # of what is not stored yet no table says what lies before it
         records = projection.fold(event).records
-        last_us = event.at_us
         if event.n > derived_n:
             unstored += [record for record in records if record.type is not RecordType.SNAPSHOT]
     replaced = {seq for record in unstored for seq in record.replaces}
@@ -189,13 +190,19 @@ def chronicle_of(reader: Reader, account: str, progress: Progress) -> Chronicle:
         last_seq=projection.state.seq,
         stored_seq=stored_seq,
         first_us=next(reader.events(1, 1)).at_us,
-        last_us=last_us,
+        last_us=projection.state.at_us + max(0, projection.state.offset_ms or 0) * 1_000,
         fresh=tuple(_told(record.seq, record.type, record.line) for record in fresh),
         gone=frozenset(replaced),
         keys=frozenset(keys),
-        began=tuple(began),
+        began=tuple(_began(reader, n, body, before) for n, body in baselines),
         settings=settings,
     )
+
+
+def _began(reader: Reader, n: int, baseline: BaselineTaken, before: Mapping[int, int]) -> Began:
+    if baseline.adopted_by is None:
+        return Began(after_seq=0, baseline=baseline)
+    return Began(after_seq=before[n] if n in before else reader.seq_before(n), baseline=baseline)
 
 
 def _rare(reader: Reader, last_n: int, progress: Progress) -> Iterator[Event]:

@@ -14,7 +14,7 @@ import pytest
 from ditad import chronicle
 from ditad.chronicle import Chronicle, chronicle_of
 from ditad.errors import JournalError
-from ditad.events import IncomeReport
+from ditad.events import BalanceReport, IncomeReport
 from ditad.history import folded_again
 from ditad.journal import Journal, Reader, journal_path, queries
 from ditad.records import RecordType, micros_of, rfc3339
@@ -177,6 +177,30 @@ async def test_what_is_written_meanwhile_is_not_told(tmp_path: Path) -> None:
     assert before == after
 
 
+async def test_what_is_written_while_it_is_opened_is_not_told(tmp_path: Path) -> None:
+    """To look through a long journal takes a while, in which a daemon goes on: all of it still reaches to one event."""
+    events = list(islice(Life(trade_every_s=2).events(), EVENTS))
+    (tmp_path / "other").mkdir()
+    await journaled(tmp_path / "other", events, checkpoint_events=3)
+    await journaled(tmp_path, events[:203], checkpoint_events=50, sealed=False)
+
+    def grow(_done: int, _all: int) -> None:
+        source = sqlite3.connect(journal_path(tmp_path / "other", NAME))
+        target = sqlite3.connect(journal_path(tmp_path, NAME))
+        source.backup(target)
+        source.close()
+        target.close()
+
+    with Reader.open(tmp_path, NAME) as reader:
+        due = opened(reader)
+        facts = list(due.told(*FACTS))
+        assert due.fresh
+        found = chronicle_of(reader, NAME, grow)
+        assert EVENTS == reader.last_n
+        assert (due.last_n, due.last_seq, due.last_us) == (found.last_n, found.last_seq, found.last_us)
+        assert facts == list(found.told(*FACTS))
+
+
 @pytest.mark.parametrize("scanned", [1, 7, 10_000])
 async def test_rare_events_are_found_wherever_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanned: int
@@ -194,14 +218,15 @@ async def test_rare_events_are_found_wherever_they_stand(
         assert every[1:-1] == list(reader.events_of(kinds, first, last - 1))
 
 
-async def test_baselines_and_where_their_ledgers_begin(tmp_path: Path) -> None:
-    """The first one has nothing before it; what lies before an adopted one belongs to the ledger before."""
+@pytest.mark.parametrize(("batch", "sealed"), [(4, True), (1_000, False)])
+async def test_baselines_and_where_their_ledgers_begin(tmp_path: Path, batch: int, sealed: bool) -> None:
+    """The first one has nothing before it; what lies before an adopted one belongs to the ledger before, stored or not."""
     story = Booked()
     story.trade("BTC-USDT", "0.5", "28000", "28100")
     story.adopted("5000", "it was so")
     facts = sum(record["type"] == "fill" for record in story.records)
     story.trade("BTC-USDT", "0.5", "28000", "28100")
-    await story.kept(tmp_path)
+    await journaled(tmp_path, story.events, batch=batch, sealed=sealed)
     with Reader.open(tmp_path, NAME) as reader:
         told_by = opened(reader)
         told = list(told_by.told(RecordType.FILL))
@@ -209,6 +234,21 @@ async def test_baselines_and_where_their_ledgers_begin(tmp_path: Path) -> None:
     assert 0 == told_by.began[0].after_seq
     assert facts == sum(one.seq <= told_by.began[1].after_seq for one in told)
     assert len(told) > facts
+
+
+async def test_the_end_lies_behind_what_a_clock_ahead_of_ours_has_stamped(tmp_path: Path) -> None:
+    """Facts are stamped by the exchange: where its clock is ahead, the last ones are of the period all the same."""
+    story = Booked()
+    story.round()
+    story.tell(BalanceReport(asked_us=story.us + 500, asked_ms=story.ms + 5_000, rows=()))
+    story.order(z="1", ap="100", fee="0.05", trade_ms=story.ms + 4_900)
+    await story.kept(tmp_path)
+    with Reader.open(tmp_path, NAME) as reader:
+        told_by = opened(reader)
+        (fill,) = told_by.told(RecordType.FILL)
+        _, until_us = told_by.span(None, None)
+    assert micros_of(fill.body["at"]) > story.us
+    assert micros_of(fill.body["at"]) < until_us
 
 
 async def test_a_journal_without_a_ledger(tmp_path: Path) -> None:

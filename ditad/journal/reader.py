@@ -79,6 +79,10 @@ class Reader:
         """The last `seq` (snapshots counted) of the events up to `derived_n`."""
         return queries.derived_through(self._ask)[1]
 
+    def derived_through(self) -> tuple[int, int]:
+        """Give `derived_n` and `last_seq` as they belong together, whatever is written meanwhile."""
+        return queries.derived_through(self._ask)
+
     @property
     def sealed(self) -> bool:
         """Whether the daemon ended in order and has not written since."""
