@@ -52,7 +52,10 @@ def _side_by_side(reader: Reader, account: str, *, thorough: bool, jobs: int, pr
         return None
     whole = Replayed(account=account)
     with ProcessPoolExecutor(min(jobs, len(places) - 1), mp_context=get_context("spawn")) as pool:
-        parts = [pool.submit(section, reader.path, account, *ends, thorough=thorough) for ends in pairwise(places)]
+        parts = [
+            pool.submit(section, reader.path, account, *ends, thorough=thorough, goes_on=ends[1] != last_n)
+            for ends in pairwise(places)
+        ]
         for part in parts:
             found = part.result()
             if found is None:
@@ -91,8 +94,16 @@ def _checkpoint(reader: Reader, n: int) -> Checkpoint | None:
     return reader.checkpoint_at_or_before(n=n, fold_version=FOLD_VERSION)
 
 
-def section(path: Path, account: str, first_n: int, last_n: int, *, thorough: bool) -> Replayed | None:
+def _is_at(checkpoint: Checkpoint | None, n: int) -> bool:
+    return checkpoint is not None and checkpoint.n == n
+
+
+def section(
+    path: Path, account: str, first_n: int, last_n: int, *, thorough: bool, goes_on: bool = False
+) -> Replayed | None:
     """Fold the events behind `first_n` up to `last_n`; `None` where they do not lead to what is stored.
+
+    `goes_on`: another section begins where this one ends.
 
     Commits of another fold version speak of sums that may have been told before the section: they are left to the one
     pass.
@@ -100,10 +111,12 @@ def section(path: Path, account: str, first_n: int, last_n: int, *, thorough: bo
     with Reader.open_file(path, account) as reader:
         start = _checkpoint(reader, first_n) if first_n else None
         end = _checkpoint(reader, last_n)
+        if (first_n and not _is_at(start, first_n)) or (goes_on and not _is_at(end, last_n)):
+            return None  # a daemon that writes meanwhile has thinned its checkpoints out
         try:
             replay = Replay(reader, account, thorough=thorough, start=start, last_n=last_n)
             found = replay.run()
         except JournalDamagedError:
             return None
-        ends_alike = end is None or end.n != last_n or replay.state() == end.state
+        ends_alike = end is None or not _is_at(end, last_n) or replay.state() == end.state
         return found if ends_alike and not found.problems and not (start and found.commits_of_others) else None

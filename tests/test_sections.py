@@ -89,6 +89,17 @@ def test_a_section_does_not_end_in_another_state(folder: Path, thorough: bool) -
         assert section(reader.path, NAME, 0, first_n, thorough=thorough) is None
 
 
+@pytest.mark.parametrize("thorough", [True, False])
+def test_a_checkpoint_that_is_thinned_out_meanwhile_proves_nothing(folder: Path, thorough: bool) -> None:
+    """A daemon that writes on keeps fewer old ones: the sections at such a place are left to the one pass."""
+    with Reader.open(folder, NAME) as reader:
+        (first_n, second_n, *_) = cuts(reader, EVENTS, 2)
+    change(folder, "DELETE FROM checkpoints WHERE n = ?", first_n)
+    with Reader.open(folder, NAME) as reader:
+        assert section(reader.path, NAME, 0, first_n, thorough=thorough, goes_on=True) is None
+        assert section(reader.path, NAME, first_n, second_n, thorough=thorough, goes_on=True) is None
+
+
 def test_what_is_wrong_is_said_as_by_one(folder: Path) -> None:
     """A digest, an event, a checkpoint: the report names the place and nothing that follows from having been cut."""
     with Reader.open(folder, NAME) as reader:
