@@ -8,7 +8,7 @@ pass from the beginning does; where anything is not as it should be, that one pa
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import fields
 from itertools import pairwise
 from multiprocessing import get_context
@@ -50,11 +50,21 @@ def _side_by_side(reader: Reader, account: str, *, thorough: bool, jobs: int, pr
     places = [0, *cuts(reader, last_n, jobs), last_n]
     if len(places) <= 2 or (thorough and reader.integrity()):
         return None
+    try:
+        return _together(reader, account, list(pairwise(places)), thorough=thorough, jobs=jobs, progress=progress)
+    except (BrokenExecutor, OSError):
+        return None  # a process was ended from outside, or this machine lets none work side by side
+
+
+def _together(
+    reader: Reader, account: str, spans: list[tuple[int, int]], *, thorough: bool, jobs: int, progress: Progress
+) -> Replayed | None:
+    last_n = spans[-1][1]
     whole = Replayed(account=account)
-    with ProcessPoolExecutor(min(jobs, len(places) - 1), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(jobs, len(spans)), mp_context=get_context("spawn")) as pool:
         parts = [
-            pool.submit(section, reader.path, account, *ends, thorough=thorough, goes_on=ends[1] != last_n)
-            for ends in pairwise(places)
+            pool.submit(section, reader.path, account, *span, thorough=thorough, goes_on=span[1] != last_n)
+            for span in spans
         ]
         for part in parts:
             found = part.result()

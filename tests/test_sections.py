@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -129,6 +130,19 @@ async def test_a_short_journal_is_not_cut(tmp_path: Path) -> None:
         assert [] == cuts(reader, EVENTS, 2)
         assert [] == cuts(reader, 50, 2)
     assert by_one(tmp_path, thorough=True) == by_many(tmp_path, thorough=True)
+
+
+@pytest.mark.parametrize("error", [BrokenProcessPool("ended from outside"), OSError("no semaphores")])
+def test_processes_that_cannot_work_leave_it_to_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """One that ran out of memory, or a machine that allows none, says nothing of the journal."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sections, "ProcessPoolExecutor", refused)
+    assert by_one(folder, thorough=True) == by_many(folder, thorough=True)
 
 
 def test_this_machine_has_a_processor() -> None:
