@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from ditad.tell.hook import HookError
@@ -37,30 +37,27 @@ class Command:
     async def tell(self, telling: bytes, *, key: str) -> None:
         """Run it with the telling on stdin; raises `HookError` unless it ends with 0 in time."""
         del key  # account and seq stand in the telling
-        complaints = _Complaints()
-        stdin = os.memfd_create("telling", os.MFD_CLOEXEC)
-        try:
-            os.write(stdin, telling)  # a file in memory takes it whole, and no reader is waited for
-            os.lseek(stdin, 0, os.SEEK_SET)
-            code = await self._run(stdin, complaints)
-        finally:
-            os.close(stdin)
-            complaints.close()
+        with ExitStack() as opened:
+            try:
+                stdin = _file_of(telling, opened)
+                complaints = _Complaints()
+                opened.callback(complaints.close)
+                process = await asyncio.create_subprocess_exec(
+                    *self._words,
+                    stdin=stdin,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=complaints.writing,
+                    start_new_session=True,
+                )
+            except OSError as exc:  # no such program, or no descriptor, process or memory left to run one with
+                raise HookError(f"{self.name} cannot be run ({exc.strerror})") from exc
+            code = await self._ended(process)
         if code != 0:
             ended = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
             raise HookError(f"{self.name} {ended}{complaints.said()}")
 
-    async def _run(self, stdin: int, complaints: _Complaints) -> int:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._words,
-                stdin=stdin,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=complaints.writing,
-                start_new_session=True,
-            )
-        except OSError as exc:
-            raise HookError(f"{self.name} cannot be run ({exc.strerror})") from exc
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for its end, or make one; gives its code."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await process.wait()
@@ -71,6 +68,15 @@ class Command:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
+
+
+def _file_of(telling: bytes, opened: ExitStack) -> int:
+    """Put a telling into a file in memory, which takes it whole, so that no reader is waited for."""
+    stdin = os.memfd_create("telling", os.MFD_CLOEXEC)
+    opened.callback(os.close, stdin)
+    os.write(stdin, telling)
+    os.lseek(stdin, 0, os.SEEK_SET)
+    return stdin
 
 
 class _Complaints:

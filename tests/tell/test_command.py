@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import sys
 import time
 from contextlib import suppress
@@ -156,3 +157,19 @@ async def test_nothing_is_left_open() -> None:
     with pytest.raises(HookError):
         await Command(("/nowhere/tell",), timeout_s=LONG_S).tell(TELLING, key="k")
     assert before == open_files()
+
+
+@pytest.mark.parametrize("spare", range(6))
+async def test_a_process_with_no_descriptors_left_is_a_refusal(spare: int) -> None:
+    """Whichever of those that a telling takes is the first that is not to be had: later there may be some again."""
+    before = open_files()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    least = os.open(os.devnull, os.O_RDONLY)
+    os.close(least)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (least + spare, hard))
+    try:
+        with pytest.raises(HookError, match=r"cannot be run \(Too many open files\)") as refused:
+            await python("").tell(TELLING, key="k")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (True, before) == (refused.value.again, open_files())
