@@ -22,10 +22,14 @@ PLACE_BYTES_MAX: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Everything up to `after_seq` was told, given up or no news; `told` is the state told last, by id."""
+    """Everything up to `after_seq` was told, given up or no news; `told` is the state told last, by id.
+
+    `missed` tellings up to there never arrived, and nobody has been told of that yet.
+    """
 
     after_seq: int
     told: Mapping[str, str]
+    missed: int = 0
 
 
 class PlaceFile:
@@ -53,7 +57,7 @@ class PlaceFile:
 
     def keep(self, place: Place) -> None:
         """Put the place away durably, unless a later one was; raises `OSError`. From any thread."""
-        data = orjson.dumps({"after_seq": place.after_seq, "told": dict(place.told)})
+        data = orjson.dumps({"after_seq": place.after_seq, "told": dict(place.told), "missed": place.missed})
         partial = self._path.with_name(f"{self._path.name}.partial")
         with self._lock:
             if place.after_seq < self._kept:
@@ -72,5 +76,7 @@ def _place(data: bytes) -> Place | None:
         value = orjson.loads(data)
         if isinstance(value, dict) and isinstance(value.get("told"), dict) and type(value.get("after_seq")) is int:
             told = {str(name): str(state) for name, state in value["told"].items()}
-            return Place(after_seq=value["after_seq"], told=told)
+            missed = value.get("missed", 0)  # one that was written before this was kept has none
+            if type(missed) is int:
+                return Place(after_seq=value["after_seq"], told=told, missed=missed)
     return None

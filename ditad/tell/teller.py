@@ -3,8 +3,9 @@
 What enters: the account's records, from the journal and the hub. What leaves: tellings to the hook, at least once each
 and in order, and log lines about them. What holds: nobody waits for the hook, which is another task than the fold; at
 most `waiting_max` tellings wait, at that bound the oldest is dropped; a telling is tried again with growing pauses and
-jitter until these add up to `retry_s`, then given up; either is logged, counted, and told by the next one's `missed`. After a restart it goes on behind the last telling that was over, so that the one under way then is told
-again; the first time of all it begins with what comes from now on, and says so.
+jitter until these add up to `retry_s`, then given up; either is logged, counted, and told by the next one's `missed`,
+also after a restart. That goes on behind the last telling that was over, so that the one under way then is told again;
+the first time of all it begins with what comes from now on, and says so.
 """
 
 from __future__ import annotations
@@ -86,11 +87,12 @@ class Teller:
         self._sleep = sleep
         self._waiting: deque[Telling] = deque()
         self._arrived = asyncio.Event()
-        self._missed = 0
+        self._dropped = 0
         self._idle = True
         self.counts: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         place = self._beginning()
         self._place = place
+        self._missed = place.missed
         self._cursor = place.after_seq
         self._news = News(door.name, least=options.severity, told=place.told)
 
@@ -168,7 +170,7 @@ class Teller:
         self._waiting.append(telling)
         if len(self._waiting) > self._options.waiting_max:
             dropped = self._waiting.popleft()
-            self._missed += 1
+            self._dropped += 1
             self.counts["dropped"] += 1
             self._log.error("tell.dropped", seq=dropped.seq, news=dropped.news, waiting=len(self._waiting))
         self._arrived.set()
@@ -179,7 +181,7 @@ class Teller:
         while True:
             telling = await self._next()
             await self._tell(telling)
-            self._place = Place(after_seq=telling.seq, told=telling.told)
+            self._place = Place(after_seq=telling.seq, told=telling.told, missed=self._missed)
             self._idle = True
             await asyncio.to_thread(self._keep)
 
@@ -194,20 +196,21 @@ class Teller:
                 if self._note_quiet():
                     await asyncio.to_thread(self._keep)
         self._idle = False
+        # Those dropped lie between the last telling and this one: a start that goes on behind the last has them again.
+        self._missed, self._dropped = self._missed + self._dropped, 0
         return self._waiting.popleft()
 
     def _note_quiet(self) -> bool:
         """Move the place to where the reader is, if nothing waits in between; says whether it moved."""
         if not self._idle or self._waiting or self._cursor <= self._place.after_seq:
             return False
-        self._place = Place(after_seq=self._cursor, told=self._news.told)
+        self._place = Place(after_seq=self._cursor, told=self._news.told, missed=self._missed)
         return True
 
     async def _tell(self, telling: Telling) -> None:
         """Hand one telling over, or give it up in the end."""
         about = {"seq": telling.seq, "news": telling.news, "to": self._hook.name}
-        missed = self._missed
-        line, key = telling.body(missed), f"{telling.account}:{telling.seq}"
+        line, key = telling.body(self._missed), f"{telling.account}:{telling.seq}"
 
         def note(state: tenacity.RetryCallState) -> None:
             self.counts["retried"] += 1
@@ -230,7 +233,7 @@ class Teller:
             attempts = retrying.statistics["attempt_number"]
             self._log.error("tell.failed", **about, attempts=attempts, reason=str(exc))
         else:
-            self._missed -= missed
+            self._missed = 0
             self.counts["delivered"] += 1
             self._log.info("tell.delivered", **about)
 

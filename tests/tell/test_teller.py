@@ -28,6 +28,15 @@ async def telling(teller: Teller) -> AsyncIterator[None]:
         task.cancel()
 
 
+class TakesOne(Receiver):
+    """A hook that takes one telling, and hangs on the next."""
+
+    async def tell(self, telling: bytes, *, key: str) -> None:
+        """Take it, and then nothing until it is set free again."""
+        await super().tell(telling, key=key)
+        self.free.clear()
+
+
 def alternating(first: int, last: int) -> list[Record]:
     """Give a gap that opens and closes again and again: every record is news."""
     return [of("gap", "g1", "open" if seq % 2 else "final", seq) for seq in range(first, last + 1)]
@@ -203,6 +212,37 @@ async def test_beyond_the_bound_the_oldest_is_dropped(tmp_path: Path) -> None:
         await until(lambda: len(hook.taken) == 3)
     assert [(1, 0), (4, 2), (5, 0)] == [(telling["seq"], telling["missed"]) for telling in hook.taken]
     assert [2, 3] == [line["seq"] for line in log.of("tell.dropped")]
+
+
+async def test_what_was_given_up_is_missed_after_a_restart_too(tmp_path: Path) -> None:
+    """By the first telling of the next run, and by that alone."""
+    account, hook = FakeAccount(), Receiver(refusals=1, again=False)
+    teller = teller_of(account, hook, tmp_path)
+    async with telling(teller):
+        account.add(*opened([1]))
+        await until(lambda: teller.counts["failed"] == 1 and teller._idle)
+    async with telling(teller_of(account, hook, tmp_path)):
+        account.add(*opened([2, 3]))
+        await until(lambda: len(hook.taken) == 2)
+    assert [(2, 1), (3, 0)] == [(telling["seq"], telling["missed"]) for telling in hook.taken]
+
+
+async def test_what_was_dropped_is_told_by_the_next_run(tmp_path: Path) -> None:
+    """For it lies behind the last one told, and is read again: then it is not missed."""
+    account, hook, file = FakeAccount(), TakesOne(), PlaceFile(tmp_path, "main")
+    hook.free.clear()
+    teller = teller_of(account, hook, tmp_path, waiting_max=1)
+    async with telling(teller):
+        account.add(*opened([1]))
+        await hook.entered.wait()
+        account.add(*opened([2, 3]))
+        await until(lambda: teller.counts["dropped"] == 1)
+        hook.free.set()
+        await until(lambda: file.load()[0] == Place(after_seq=1, told={"g1": "open"}, missed=0))
+    other = Receiver()
+    async with telling(teller_of(account, other, tmp_path)):
+        await until(lambda: len(other.taken) == 2)
+    assert [(2, 0), (3, 0)] == [(telling["seq"], telling["missed"]) for telling in other.taken]
 
 
 async def test_nobody_waits_for_a_hook_that_hangs(tmp_path: Path) -> None:
