@@ -59,6 +59,8 @@ def _failure(exc: Exception) -> str:
     """Say what failed, in words that show no address."""
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         return "its certificate is not valid"
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "its name is not resolved"  # the number is the resolver's, no errno
     if isinstance(exc, aiohttp.ClientConnectorError):
         number = exc.os_error.errno  # its own words name addresses
         return os.strerror(number) if number else type(exc.os_error).__name__

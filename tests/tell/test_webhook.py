@@ -103,6 +103,20 @@ async def test_what_is_no_name_is_not_looked_up_again() -> None:
     assert not refused.value.again
 
 
+async def test_a_name_that_is_not_resolved_is_said_to_be_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver's number is none of the system's; another time it may know more."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(
+        HookError, match=r"^hooks\.example\.org is not reached \(its name is not resolved\)$"
+    ) as refused:
+        await Webhook("https://hooks.example.org/s3cret", headers={}, timeout_s=10).tell(TELLING, key="k")
+    assert refused.value.again
+
+
 async def test_a_broken_answer_is_a_refusal() -> None:
     """What is no HTTP is said to be something that failed."""
 
