@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ditad.api.answers import ErrorCode, Problem
 from ditad.api.rate import RateLimit
@@ -63,7 +63,7 @@ class ScrapeServer:
         self._runner = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not _is_here(request.host):
+        if not _is_here(request.headers.get(hdrs.HOST, "")):  # `request.host` makes one up where there is none
             return error_response(Problem(ErrorCode.FORBIDDEN, "ask this port by the address of loopback"))
         if request.method != "GET" or request.path != PATH:
             return error_response(

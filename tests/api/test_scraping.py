@@ -81,6 +81,12 @@ async def test_a_page_that_calls_itself_otherwise_is_refused(host: str, status: 
         assert status == (await ask(server, get("/metrics", host=host)))[0]
 
 
+async def test_who_calls_it_nothing_is_refused() -> None:
+    """No name is made up, or looked up, for who gives none."""
+    async with scraped() as server:
+        assert 403 == (await ask(server, b"GET /metrics HTTP/1.0\r\n\r\n"))[0]
+
+
 async def test_a_flood_is_told_to_wait() -> None:
     """Scrapes have a rate, whoever they are of."""
     async with scraped() as server:
