@@ -56,13 +56,14 @@ class FolderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskFacts:
-    """What is left of the disk that the state folder is on, or would be."""
+    """What is left of the disk that the state folder is on, or would be; `problem`: why it cannot be looked at."""
 
     path: str
-    free_bytes: int
-    all_bytes: int
-    free_files: int
-    all_files: int
+    free_bytes: int = 0
+    all_bytes: int = 0
+    free_files: int = 0
+    all_files: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,8 @@ def state_folder(facts: FolderFacts) -> Finding:
 
 def disk(facts: DiskFacts) -> Finding:
     """Say whether there is room."""
+    if facts.problem:
+        return unknown("disk", f"{facts.path} cannot be looked at ({facts.problem})", "run this as root or its owner")
     said = f"{_size(facts.free_bytes)} of {_size(facts.all_bytes)} are free on the disk of {facts.path}"
     free = "free space, or set another state_dir"
     if facts.free_bytes < FREE_BYTES_MIN:

@@ -47,13 +47,20 @@ def folder_facts(path: Path) -> FolderFacts:
     return FolderFacts(
         file=file_facts(path),
         usable=os.access(path, os.R_OK | os.X_OK),
-        creatable=os.access(_nearest(path), os.W_OK | os.X_OK),
+        creatable=_creatable(path),
         held_by=_holder(path / LOCK_NAME),
     )
 
 
+def _creatable(path: Path) -> bool:
+    try:
+        return os.access(_nearest(path), os.W_OK | os.X_OK)
+    except PermissionError:
+        return False
+
+
 def _nearest(path: Path) -> Path:
-    """Give the nearest folder above a path, or itself, that is there."""
+    """Give the nearest folder above a path, or itself, that is there; `PermissionError` where that is not shown to us."""
     return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
 
 
@@ -71,8 +78,10 @@ def _holder(lock: Path) -> str:
 
 def disk_facts(path: Path) -> DiskFacts:
     """Measure the disk that a folder is on, or would be."""
-    place = _nearest(path)
-    found = os.statvfs(place)
+    try:
+        found = os.statvfs(_nearest(path))
+    except OSError as exc:
+        return DiskFacts(path=str(path), problem=(exc.strerror or "it failed").lower())
     return DiskFacts(
         path=str(path),
         free_bytes=found.f_bavail * found.f_frsize,
