@@ -27,6 +27,10 @@ JOURNAL_S_MAX: Final = 30.0
 
 STARTED: Final = "ditad_start_timestamp_seconds"
 CONNECTS: Final = "ditad_stream_connects_total"
+OURS: Final = b"ditad_"
+METRICS_BYTES_MAX: Final = 65_536
+"""Our metrics name themselves in their first line."""
+
 S_PER_HOUR: Final = 3_600
 
 
@@ -43,7 +47,7 @@ def journal_facts(folder: Path, account: str, *, within_s: float = JOURNAL_S_MAX
             problems = reader.integrity_within(within_s)
             return JournalFacts(
                 file=file,
-                bytes=sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*")),
+                bytes=sum(_bytes(each) for each in path.parent.glob(f"{path.name}*")),
                 events=reader.last_n,
                 whole=None if problems is None else not problems,
                 problems=tuple(f"{path} is damaged: {problem}" for problem in problems or ()),
@@ -56,6 +60,14 @@ def journal_facts(folder: Path, account: str, *, within_s: float = JOURNAL_S_MAX
             problems=(str(exc).partition("; stop the daemon")[0],),
             damaged=isinstance(exc, JournalDamagedError),
         )
+
+
+def _bytes(path: Path) -> int:
+    """Measure a file; one that a daemon that ends has taken away meanwhile has none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 async def socket_facts(path: Path) -> tuple[SocketFacts, dict[str, Mapping[str, Any]]]:
@@ -94,13 +106,26 @@ async def stream_losses(path: Path, now_s: float) -> dict[str, Losses]:
 
 
 async def metrics_problem(address: tuple[str, int]) -> str:
-    """Ask for the metrics; gives why they did not come."""
+    """Ask for the metrics; gives why they did not come. It may be anybody who answers: no more is read than it takes."""
     host, port = address
     url = f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
     try:
         timeout = aiohttp.ClientTimeout(total=ANSWER_S_MAX)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-            body = await response.read()
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            beginning = await _beginning(response.content)
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         return type(exc).__name__
-    return "" if response.status == 200 and b"ditad_" in body else f"status {response.status}, and not of ditad"
+    return "" if response.status == 200 and OURS in beginning else f"status {response.status}, and not of ditad"
+
+
+async def _beginning(body: aiohttp.StreamReader) -> bytes:
+    beginning = b""
+    while OURS not in beginning and len(beginning) < METRICS_BYTES_MAX:
+        chunk = await body.readany()
+        if not chunk:
+            break
+        beginning += chunk
+    return beginning
