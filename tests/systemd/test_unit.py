@@ -68,6 +68,7 @@ def test_a_mistake_would_be_found(tmp_path: Path) -> None:
         "RuntimeDirectory=ditad",
         "LogRateLimitIntervalSec=0",
         "LimitCORE=0",
+        "OOMPolicy=continue",
         "LoadCredential=main.api_key:/etc/ditad/main.api_key",
         "LoadCredential=main.api_secret:/etc/ditad/main.api_secret",
     ],
