@@ -407,7 +407,8 @@ def _stop_or_end(daemon: Daemon, loop: asyncio.AbstractEventLoop, bound: threadi
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
         signal.signal(number, lambda *_: os._exit(SIGNALLED_TWICE))
-    bound.start()
+    if not bound.is_alive():  # two signals that came before the loop's next turn are one
+        bound.start()
 
 
 def _end(stream: LogStream) -> None:

@@ -309,6 +309,19 @@ async def test_a_second_signal_is_heard_whatever_keeps_the_loop(folder: Path) ->
         assert 130 == await process.ended(), process.last_words()
 
 
+async def test_two_signals_in_one_turn_of_the_loop_are_one(folder: Path) -> None:
+    """Held back until both are there, they ask for one end, and nothing is said of a mistake of ours."""
+    async with running(*standing(folder, 0.2)) as process:
+        await process.logged("daemon.ready")
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            process.signal(number)
+        assert 70 == await process.ended(), process.last_words()
+        assert ["daemon.ready", "daemon.stopping", "daemon.stop_overran"] == [
+            orjson.loads(line)["event"] for line in process.lines
+        ]
+        assert b"" == process.errors
+
+
 # ---- a socket that is handed in ---------------------------------------------------------------------------------------
 
 
