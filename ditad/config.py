@@ -150,10 +150,14 @@ def problems(path: Path, environ: Mapping[str, str], *, credentials_too: bool = 
     if credentials_too:
         for account in reading.accounts:
             found += _problems_of(functools.partial(credentials, account, environ))
-        if reading.tell is not None:
-            found += _problems_of(functools.partial(tell_secret, reading.tell, environ))
-            found += cannot_be_run(reading.tell)
+        found += _problems_of_tell(reading.tell, environ)
     return found
+
+
+def _problems_of_tell(tell: TellSettings | None, environ: Mapping[str, str]) -> list[str]:
+    if tell is None:
+        return []
+    return [*_problems_of(functools.partial(tell_secret, tell, environ)), *cannot_be_run(tell)]
 
 
 def _problems_of(reading: Callable[[], object]) -> list[str]:
@@ -170,6 +174,12 @@ def readable(
     """Give of a settings file what can be read of it, and everything that is wrong with the rest."""
     reading, found = _read(path, environ)
     return reading.daemon, tuple(reading.accounts), found
+
+
+def telling(path: Path, environ: Mapping[str, str]) -> tuple[TellSettings | None, list[str]]:
+    """Give whom a settings file tells of divergences and gaps, if that can be read, and why they would not be told."""
+    reading, _ = _read(path, environ)
+    return reading.tell, _problems_of_tell(reading.tell, environ)
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> tuple[_Reading, list[str]]:

@@ -133,7 +133,9 @@ def _found(account: str, word: str, file: Path | None, variable: str | None, env
 def _of_variable(variable: str, key: str, environ: Mapping[str, str]) -> bytes:
     text = environ.get(variable)
     if not text:
-        raise _UnusableError(f"the environment variable that {key} names is not set")
+        raise _UnusableError(
+            f"the environment variable that {key} names is not set: set it where the daemon is started"
+        )
     return text.encode(errors="surrogateescape")
 
 
@@ -145,12 +147,12 @@ def _of_file(path: Path, *, private: bool) -> bytes:
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise _UnusableError(f"{path} is not a file")
+            raise _UnusableError(f"{path} is not a file: name one that holds the value alone")
         if private and mode & OTHERS:
             raise _UnusableError(f"{path} can be read by others than its owner: chmod 600 it")
         return os.read(descriptor, SECRET_BYTES_MAX + 1)
     except OSError as exc:
-        raise _UnusableError(f"{path} cannot be read ({exc.strerror})") from None
+        raise _UnusableError(f"{path} cannot be read ({exc.strerror}): check its path and owner") from None
     finally:
         os.close(descriptor)
 
@@ -158,9 +160,10 @@ def _of_file(path: Path, *, private: bool) -> bytes:
 def _bounded(data: bytes, *, spaces: bool = False) -> str:
     text = data.rstrip(b"\r\n")
     if len(data) > SECRET_BYTES_MAX:
-        raise _UnusableError(f"is longer than {SECRET_BYTES_MAX} bytes, which no key is")
+        raise _UnusableError(f"is longer than {SECRET_BYTES_MAX} bytes, which no key is: write the value there alone")
     if len(text) < SECRET_LENGTH_MIN:
-        raise _UnusableError("is empty or too short to be one")
+        raise _UnusableError("is empty or too short to be one: write the whole value there")
     if not all(0x21 <= byte <= 0x7E or (spaces and byte == 0x20) for byte in text):
-        raise _UnusableError(f"holds a {'' if spaces else 'space, a '}line break or another character that no key has")
+        what = "a line break" if spaces else "a space, a line break"
+        raise _UnusableError(f"holds {what} or another character that no key has: write the value there alone")
     return text.decode("ascii")

@@ -33,7 +33,7 @@ def cannot_be_run(tell: TellSettings) -> list[str]:
     """Say that the command is not there or is no program, as far as who asks can see."""
     if tell.command is None or os.access(tell.command[0], os.X_OK):
         return []
-    return [f"[tell] command: {tell.command[0]} is not there, or is no program that can be run"]
+    return [f"[tell] command: {tell.command[0]} is not there, or is no program that can be run: see its path and mode"]
 
 
 def tell_secret(tell: TellSettings, environ: Mapping[str, str]) -> Secret | None:

@@ -476,8 +476,8 @@ def test_credentials_come_from_variables(write: Write) -> None:
     path = write(f'{MINIMAL}[account.credentials]\napi_key_env = "A_KEY"\napi_secret_env = "A_SECRET"\n')
     assert (KEY, SECRET) == revealed(path, A_KEY=KEY, A_SECRET=SECRET)
     assert [
-        "account main: api_key: the environment variable that api_key_env names is not set",
-        "account main: api_secret: the environment variable that api_secret_env names is not set",
+        "account main: api_key: the environment variable that api_key_env names is not set: set it where the daemon is started",
+        "account main: api_secret: the environment variable that api_secret_env names is not set: set it where the daemon is started",
     ] == problems(path, {})
 
 
@@ -507,12 +507,21 @@ def test_secret_files_of_others_are_refused(tmp_path: Path, write: Write, mode: 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is empty or too short to be one"),
-        ("\n\n", "is empty or too short to be one"),
-        ("two words of a key", "holds a space, a line break or another character that no key has"),
-        ("first-line\nsecond-line", "holds a space, a line break or another character that no key has"),
-        ("schlüssel-lang-genug", "holds a space, a line break or another character that no key has"),
-        ("x" * 4097, "is longer than 4096 bytes, which no key is"),
+        ("", "is empty or too short to be one: write the whole value there"),
+        ("\n\n", "is empty or too short to be one: write the whole value there"),
+        (
+            "two words of a key",
+            "holds a space, a line break or another character that no key has: write the value there alone",
+        ),
+        (
+            "first-line\nsecond-line",
+            "holds a space, a line break or another character that no key has: write the value there alone",
+        ),
+        (
+            "schlüssel-lang-genug",
+            "holds a space, a line break or another character that no key has: write the value there alone",
+        ),
+        ("x" * 4097, "is longer than 4096 bytes, which no key is: write the value there alone"),
     ],
 )
 def test_what_cannot_be_a_secret_is_refused_unseen(tmp_path: Path, write: Write, content: str, said: str) -> None:
@@ -530,10 +539,12 @@ def test_a_secret_file_that_is_none_is_refused(tmp_path: Path, write: Write) -> 
     (tmp_path / "api_secret").mkdir()
     assert [
         f"account main: api_key: {tmp_path}/api_key cannot be read (No such file or directory): check its path and owner",
-        f"account main: api_secret: {tmp_path}/api_secret is not a file",
+        f"account main: api_secret: {tmp_path}/api_secret is not a file: name one that holds the value alone",
     ] == problems(path, {})
     os.mkfifo(tmp_path / "api_key", 0o600)
-    assert [f"account main: api_key: {tmp_path}/api_key is not a file"] == problems(path, {})[:1]
+    assert [
+        f"account main: api_key: {tmp_path}/api_key is not a file: name one that holds the value alone"
+    ] == problems(path, {})[:1]
 
 
 @pytest.mark.parametrize(
@@ -734,5 +745,8 @@ def test_a_command_that_cannot_be_run_is_said_beforehand(write: Write) -> None:
     """By `check-config`; a daemon starts all the same, for it may be there when it is needed."""
     path = write(HOOK.replace("/bin/true", "/nowhere/tell") + MINIMAL)
     assert load(path, environ={}).tell is not None
-    assert "[tell] command: /nowhere/tell is not there, or is no program that can be run" in problems(path, {})
+    assert (
+        "[tell] command: /nowhere/tell is not there, or is no program that can be run: see its path and mode"
+        in problems(path, {})
+    )
     assert [] == [problem for problem in problems(write(HOOK + MINIMAL), {}) if problem.startswith("[tell]")]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
-from ditad.config import readable
+from ditad.config import readable, telling
 from ditad.doctor import judging_machine, looking
 from ditad.doctor.findings import Finding
 from ditad.errors import UsageError
@@ -26,6 +26,10 @@ async def machine(
         raise UsageError(f"--account: the settings have no account {account!r}; they have {', '.join(names) or 'none'}")
     for finding in judging_machine.settings(str(config), problems, names, looking.file_facts(config)):
         yield finding
+    told, hindrances = telling(config, environ)
+    if told is not None:
+        for finding in judging_machine.tell(None if told.command is None else told.command[0], hindrances):
+            yield finding
     if unit is not None:
         yield judging_machine.unit(unit, *await looking.unit_shown(unit))
     if daemon is not None:

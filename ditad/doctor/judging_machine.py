@@ -103,6 +103,15 @@ def settings(path: str, problems: Sequence[str], accounts: Sequence[str], file: 
         yield ok("settings", f"{path}, accounts {', '.join(accounts)}")
 
 
+def tell(command: str | None, problems: Sequence[str]) -> Iterator[Finding]:
+    """Say whether somebody can be told of divergences and gaps: by a command, or (`None`) by a webhook."""
+    for problem in problems:
+        said, what_to_do = split(problem)
+        yield error("tell", said, what_to_do)
+    if not problems:
+        yield ok("tell", f"divergences and gaps are told to {command or 'a webhook'}")
+
+
 def state_folder(facts: FolderFacts) -> Finding:
     """Say whether the state folder is private and there."""
     check, path, mode = "state folder", facts.file.path, facts.file.mode

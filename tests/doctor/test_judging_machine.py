@@ -46,6 +46,21 @@ def test_settings(problems: list[str], mode: int | None, expected: list[Status],
     assert words in " ".join(map(told, found))
 
 
+@pytest.mark.parametrize(
+    ("command", "problems", "status", "words"),
+    [
+        ("/usr/bin/tell-me", [], OK, "told to /usr/bin/tell-me"),
+        (None, [], OK, "told to a webhook"),
+        (None, ["[tell] the value: is none: write it"], ERROR, "[tell] the value: is none; write it"),
+    ],
+)
+def test_tell(command: str | None, problems: list[str], status: Status, words: str) -> None:
+    """Whoever is to be told can be, or it says what to do; of a webhook no address is shown."""
+    (found,) = judging.tell(command, problems)
+    assert status is found.status
+    assert words in told(found)
+
+
 def folder(mode: int | None, **facts: Any) -> FolderFacts:
     """Make the facts of a state folder."""
     about = {"usable": True, "creatable": True, **facts}

@@ -196,6 +196,30 @@ async def test_settings_that_are_wrong_hide_nothing_else(folder: Path) -> None:
     assert "ERROR    credentials" in out
 
 
+@pytest.mark.parametrize(
+    ("tell", "status", "words"),
+    [
+        ('command = ["/bin/true"]', OK, "/bin/true"),
+        ('command = ["/nowhere/tell"]', ERROR, "see its path and mode"),
+        (
+            'url = "https://hooks.example.org/s3cret"\nheader = "X-Key"\nsecret_env = "NOBODY"',
+            ERROR,
+            "secret_env names is not set",
+        ),
+    ],
+)
+async def test_whom_the_settings_tell(folder: Path, tell: str, status: Status, words: str) -> None:
+    """A secret that is not there keeps the daemon from starting, and a command that is not there tells nobody."""
+    account = account_settings(folder, "main", rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9/swap-market")
+    settings = settings_file(folder, account)
+    settings.write_text(f"{settings.read_text()}\n[tell]\n{tell}\n")
+    async with aclosing(machine(settings, {}, account=None, unit=None)) as quick:
+        found = {finding.check: finding async for finding in quick}
+    assert status is found["tell"].status
+    assert words in f"{found['tell'].said}; {found['tell'].what_to_do}"
+    assert "s3cret" not in found["tell"].said
+
+
 async def test_nothing_is_there_at_all(folder: Path) -> None:
     """Without settings there is one line, which says how to write them."""
     code, out, err = await doctor(folder / "none.toml")
