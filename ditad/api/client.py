@@ -26,6 +26,7 @@ QUIET_S_MAX: Final = 45.0
 """A stream says something every 15 s; three of them missed, and it is taken for dead."""
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
+NO_DITAD: Final = "whoever answers on the socket is no ditad: see --socket and $DITAD_SOCKET"
 CURSOR_HEADER: Final = "Ditad-After-Seq"
 LOST: Final = (aiohttp.ClientError, ConnectionError, TimeoutError, DaemonUnreachableError)
 
@@ -82,7 +83,7 @@ class ApiClient:
         """Give the account that is meant: the one named, or (`None`) the only one there is; raises `UsageError`."""
         if named is not None:
             return named
-        names = [str(item["account"]) for item in (await self.get("/v1/accounts"))["items"]]
+        names = _names(await self.get("/v1/accounts"))
         if len(names) == 1:
             return names[0]
         if not names:
@@ -129,14 +130,20 @@ class ApiClient:
                 raise ConnectionResetError("the stream broke off within a line")
 
 
+def _names(accounts: Mapping[str, Any]) -> list[str]:
+    """Give the names in a list of accounts; raises `DaemonUnreachableError` where it is no such list."""
+    items = accounts.get("items")
+    if not isinstance(items, list) or not all(isinstance(item, dict) and "account" in item for item in items):
+        raise DaemonUnreachableError(NO_DITAD)
+    return [str(item["account"]) for item in items]
+
+
 def object_of(body: bytes) -> dict[str, Any]:
     """Read what a ditad answers; raises `DaemonUnreachableError` where it is somebody else."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise DaemonUnreachableError(
-            "whoever answers on the socket is no ditad: see --socket and $DITAD_SOCKET"
-        ) from exc
+        raise DaemonUnreachableError(NO_DITAD) from exc
     if not isinstance(value, dict):
-        raise DaemonUnreachableError("whoever answers on the socket is no ditad: see --socket and $DITAD_SOCKET")
+        raise DaemonUnreachableError(NO_DITAD)
     return value

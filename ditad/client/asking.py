@@ -98,8 +98,8 @@ class Client:
 
     async def positions(self) -> tuple[PositionPair, ...]:
         """Give every open position as K and as E have it, by symbol and side."""
-        body = await self._get("positions")
-        return tuple(read(PositionPair, item, "positions") for item in body["items"])
+        page = read(_Page, await self._get("positions"), "positions")
+        return tuple(read(PositionPair, item, "positions") for item in page.items)
 
     def fills(self, *, after_seq: int = 0) -> AsyncGenerator[Fill, None]:
         """Give the fills that stand, oldest first, page by page."""
@@ -204,10 +204,18 @@ class Client:
     async def _listed(self, what: str, kind: type[Item], after_seq: int, **params: str) -> AsyncGenerator[Item, None]:
         cursor: int | None = after_seq
         while cursor is not None:
-            page = await self._get(what, after_seq=cursor, **params)
-            for item in page["items"]:
+            page = read(_Page, await self._get(what, after_seq=cursor, **params), what)
+            for item in page.items:
                 yield read(kind, item, what)
-            cursor = page["next_after_seq"]
+            cursor = page.next_after_seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page(Answer):
+    """What all lists have; `None`: there is no further page."""
+
+    items: tuple[Any, ...]
+    next_after_seq: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,9 +95,12 @@ def _exactly(kind: type) -> Reader:
 
 def _decimal(value: Any, where: str) -> Decimal:
     try:
-        return Decimal(_of(str, value, where))
+        number = Decimal(_of(str, value, where))
     except InvalidOperation:
-        raise _unread(where, f"is {_shown(value)}, where a number is due") from None
+        number = None
+    if number is None or not number.is_finite():
+        raise _unread(where, f"is {_shown(value)}, where a number is due")
+    return number
 
 
 def _moment(value: Any, where: str) -> datetime:

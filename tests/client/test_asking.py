@@ -397,6 +397,18 @@ async def test_without_a_daemon_nothing_is_usable(socket: Path) -> None:
     assert "no answer within 0.01 s" in hung.reasons[0]
 
 
+@pytest.mark.parametrize("said", [b"{}", b'{"items":5}', b'{"items":[{}]}', b'{"items":[7]}'])
+@pytest.mark.parametrize("account", [None, "main"])
+async def test_whoever_answers_otherwise_is_said_to(socket: Path, said: bytes, account: str | None) -> None:
+    """An object that is no answer of a daemon's is an error of ours with a sentence, and nothing to trade on."""
+    async with somebody(socket, said), Client(socket, account=account) as client:
+        assert not (found := await client.usable())
+        for asking in (client.positions(), anext(client.fills())):
+            with pytest.raises(DitadError, match=r"no ditad|bring daemon and client to the same version"):
+                await asking
+    assert "ditad" in found.reasons[0]
+
+
 async def test_a_wrong_account_is_a_mistake_and_no_reason_to_wait(socket: Path) -> None:
     """What only a person can mend is raised, not taken for a moment's trouble."""
     async with serving(FakeDaemon(lived()), socket), Client(socket, account="mian") as client:

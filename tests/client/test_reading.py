@@ -84,6 +84,8 @@ def test_what_a_newer_daemon_says_is_kept_beside() -> None:
         ("length", "2", "everything.length is '2', where float is due"),
         ("money", 1.5, "everything.money is 1.5, where str is due"),
         ("money", "much", "everything.money is 'much', where a number is due"),
+        ("money", "NaN", "everything.money is 'NaN', where a number is due"),
+        ("money", "-Infinity", "where a number is due"),
         ("at", "yesterday", "everything.at is 'yesterday', where a moment with its zone is due"),
         ("at", "2026-01-01T00:00:00", "where a moment with its zone is due"),
         ("many", ["1", None], r"everything.many\[1\] is None"),
