@@ -146,7 +146,7 @@ class Chronicle:
         return checkpoint, self.last_seq + 1 if following is None else following.seq + 1
 
     def _folded(self, checkpoint: Checkpoint | None, due: int, end: int) -> Iterator[bytes]:
-        projection = _restored(self.account, checkpoint)
+        projection = _restored(self.reader, self.account, checkpoint)
         for event in self.reader.events(projection.state.n + 1, self.last_n):
             for record in projection.fold(event).records:
                 if record.type is RecordType.SNAPSHOT and due <= record.seq < end:
@@ -167,7 +167,7 @@ def chronicle_of(reader: Reader, account: str, progress: Progress) -> Chronicle:
             settings = event.body
     if not baselines or settings is None:
         raise JournalError(f"{reader.path} has no baseline yet: start the daemon and wait until `ditad status` says OK")
-    projection = _restored(account, reader.checkpoint_at_or_before(n=derived_n, fold_version=FOLD_VERSION))
+    projection = _restored(reader, account, reader.checkpoint_at_or_before(n=derived_n, fold_version=FOLD_VERSION))
     unstored: list[Record] = []
     before: dict[int, int] = {}
     for event in reader.events(projection.state.n + 1, last_n):
@@ -211,8 +211,9 @@ def _rare(reader: Reader, last_n: int, progress: Progress) -> Iterator[Event]:
         yield from reader.events_of(RARE, start, min(last_n, start + RARE_EVENTS - 1))
 
 
-def _restored(account: str, checkpoint: Checkpoint | None) -> Projection:
-    return Projection(account) if checkpoint is None else Projection.restored(account, checkpoint.state)
+def _restored(reader: Reader, account: str, checkpoint: Checkpoint | None) -> Projection:
+    state = checkpoint.state if checkpoint else None
+    return Projection.restored(account, state, seams=reader.seams(FOLD_VERSION))
 
 
 def _is_own(checkpoint: Checkpoint) -> bool:

@@ -75,7 +75,8 @@ def standing_at(reader: Reader, account: str, event_seq: int | None) -> Standing
         checkpoint = reader.checkpoint_at_or_before(n=2**62, fold_version=FOLD_VERSION)
     else:
         checkpoint = reader.checkpoint_at_or_before(event_seq=event_seq - 1, fold_version=FOLD_VERSION)
-    projection = Projection(account) if checkpoint is None else Projection.restored(account, checkpoint.state)
+    state, seams = checkpoint.state if checkpoint else None, reader.seams(FOLD_VERSION)
+    projection = Projection.restored(account, state, seams=seams)
     unstored: list[Record] = []
     last = None
     for event in reader.events(projection.state.n + 1):

@@ -42,7 +42,8 @@ PAGE_RECORDS_MAX = 32
 
 def folded_again(reader: Reader, account: str, checkpoint: Checkpoint | None) -> Iterator[Record]:
     """Fold the journal again from a checkpoint (`None`: from its beginning) and give every record."""
-    projection = Projection(account) if checkpoint is None else Projection.restored(account, checkpoint.state)
+    state, seams = checkpoint.state if checkpoint else None, reader.seams(FOLD_VERSION)
+    projection = Projection.restored(account, state, seams=seams)
     for event in reader.events(1 if checkpoint is None else checkpoint.n + 1):
         yield from projection.fold(event).records
 

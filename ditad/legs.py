@@ -8,7 +8,7 @@ that nobody told is counted as unknown and never as 0. (account.md §4, §8)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
@@ -124,6 +124,12 @@ class Trades:
     books: dict[str, TradeBook] = field(default_factory=dict)
     ended: Decimal = ZERO
     forced: Decimal = ZERO
+
+    def all(self) -> Iterator[Trade]:
+        """Give every trade that is remembered."""
+        for book in self.books.values():
+            yield from book.ended
+            yield from (trade for trade in (book.carried, book.open) if trade is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

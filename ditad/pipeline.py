@@ -173,10 +173,14 @@ class Pipeline:
         recent: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
         unshelved: deque[Record] = deque(maxlen=RESTORED_RECORDS_MAX)
         undecided: dict[str, Decision] = {}
+        foreign_n = max(self._journal.seams(FOLD_VERSION), default=0)
         for event in journaled:
             folded = self._folded(event)
-            recent.extend(folded.records)
-            if event.n <= self._journal.derived_n:
+            # Of what comes before a seam another version has told what it led to, under its own numbers.
+            recent.extend(folded.records if event.n >= foreign_n else ())
+            if event.n < foreign_n:
+                pass
+            elif event.n <= self._journal.derived_n:
                 unshelved.extend(record for record in folded.records if record.seq > self._journal.shelved_seq)
             else:
                 self._records.extend(folded.records)
@@ -185,6 +189,7 @@ class Pipeline:
             if isinstance(event.body, Decision):
                 undecided.pop(event.body.name, None)
             undecided.update({decision.name: decision for decision in folded.decisions})
+        self.projection.cross(self._next_n)
         self._records[:0] = unshelved
         since = self.projection.state.n - self._last_checkpoint_n
         self._started_far_behind = since >= max(START_EVENTS, self.projection.weight() // START_SHARE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ditad import beginnings, booking, bot, cashflows, fills, forced, rounds, statements, trades
@@ -56,6 +57,8 @@ from ditad.state import Figure, Round, State, Stated, Sums
 from ditad.turn import Draft, Turn, capital_raw, hear_clock
 from ditad.verdict import Verdict, compare
 
+NO_SEAMS: Mapping[int, tuple[int, int]] = MappingProxyType({})
+
 PLACES = {kind: place for place, kind in enumerate(RecordType)}
 NAMES = {kind: kind.value for kind in RecordType}
 
@@ -81,9 +84,16 @@ class Folded:
 class Projection:
     """The two ledgers of one account, folded from events."""
 
-    def __init__(self, account: str, state: State | None = None) -> None:
-        """Begin empty, or where a checkpoint's state stands."""
+    def __init__(
+        self, account: str, state: State | None = None, *, seams: Mapping[int, tuple[int, int]] = NO_SEAMS
+    ) -> None:
+        """Begin empty, or where a checkpoint's state stands.
+
+        `seams` are the events before which other versions of the fold have numbered what is stored, each with the last
+        `seq` and `event_seq` of it: there the numbers go on from theirs.
+        """
         self.account = account
+        self._seams = seams
         self.state = state if state is not None else State()
         self._symbols = Symbols()
         self._memory = Memory()
@@ -118,9 +128,11 @@ class Projection:
         return encode(self.state)
 
     @classmethod
-    def restored(cls, account: str, checkpoint: bytes) -> Projection:
-        """Continue from a checkpoint of this fold version."""
-        return cls(account, decode(State, checkpoint))
+    def restored(
+        cls, account: str, checkpoint: bytes | None, *, seams: Mapping[int, tuple[int, int]] = NO_SEAMS
+    ) -> Projection:
+        """Continue from a checkpoint of this fold version (`None`: begin empty)."""
+        return cls(account, None if checkpoint is None else decode(State, checkpoint), seams=seams)
 
     def weight(self) -> int:
         """Say how many things a checkpoint has to write, nearly: the orders and single fills in memory."""
@@ -133,6 +145,7 @@ class Projection:
         """Fold one event; its number must be above the last one's."""
         state = self.state
         assert event.n > state.n, f"event {event.n} after {state.n}: the journal has one order"
+        self.cross(event.n)
         state.n = event.n
         state.at_us = event.at_us
         if event.heard_us is not None:
@@ -143,6 +156,22 @@ class Projection:
         folded = self._conclude(turn)
         self._symbols.follow(state, event.body)
         return folded
+
+    def cross(self, n: int) -> None:
+        """Go on with the numbers of another version of the fold, where the event `n` comes first behind its records.
+
+        What this one would have numbered otherwise it can name no more: no record of ours replaces one of theirs.
+        """
+        seam = self._seams.get(n)
+        if seam is None:
+            return
+        state = self.state
+        state.seq, state.event_seq = seam
+        state.income_numbers.clear()
+        for order in state.orders.values():
+            order.numbers.clear()
+        for trade in state.trades.all():
+            trade.seq = None
 
     def _conclude(self, turn: Turn) -> Folded:
         """Compare what a turn left, and make records of what it led to."""

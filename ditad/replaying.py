@@ -82,7 +82,8 @@ class Replay:
         """`start` is where a section begins, `last_n` the event that it ends with; a commit ends at both."""
         self._reader = reader
         self._progress = progress
-        self._projection = Projection(account) if start is None else Projection.restored(account, start.state)
+        state, self._seams = start.state if start else None, reader.seams(FOLD_VERSION)
+        self._projection = Projection.restored(account, state, seams=self._seams)
         self._first_n, first_seq = (1, 0) if start is None else (start.n + 1, start.seq)
         self._last_n = reader.last_n if last_n is None else last_n
         self._shelved_seq = reader.shelved_seq() if thorough else 0
@@ -122,6 +123,9 @@ class Replay:
         found.snapshots += len(snapshots)
         if self._shelf is not None:
             self._lines += [(record.seq, record.line) for record in snapshots]
+        if event.n + 1 in self._seams:  # what comes behind is told by the numbers that are stored
+            self._projection.cross(event.n + 1)
+            self._lines, self._shelf = [], self._shelf_behind(self._projection.state.seq)
         if self._checkpoint is not None and self._checkpoint.n <= event.n:
             self._compare_checkpoint(self._checkpoint)
             self._checkpoint = next(self._checkpoints, None)

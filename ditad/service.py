@@ -92,9 +92,8 @@ class AccountService:
         hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX)
         self.reporter = Reporter(log)
         checkpoint = self._journal.newest_checkpoint(FOLD_VERSION)
-        projection = (
-            Projection(settings.name) if checkpoint is None else Projection.restored(settings.name, checkpoint.state)
-        )
+        seams = self._journal.seams(FOLD_VERSION)
+        projection = Projection.restored(settings.name, checkpoint.state if checkpoint else None, seams=seams)
         self._archive = Reader.open(folder, settings.name)
         self.pipeline = Pipeline(
             journal=self._journal,

@@ -469,7 +469,11 @@ def _metadata(tale: Tale) -> dict[str, object]:
     if trade.slack:
         found["precision"] = plain(trade.slack)
     if tale.telling is not Telling.ENDED:
-        found |= {"replaces": [trade.seq], "was": trade.told[0] or None, "ended_by": trade.went}
+        found |= {
+            "replaces": [] if trade.seq is None else [trade.seq],
+            "was": trade.told[0] or None,
+            "ended_by": trade.went,
+        }
     if tale.telling is Telling.WITHDRAWN:
         found["withdrawn"] = True
     return found

@@ -34,8 +34,10 @@ from ditad.journal import Journal, Reader, nothing_derived
 from ditad.pipeline import DRAIN_S_MAX, FOLDING_S_MAX, QUEUE_MAX, Pipeline
 from ditad.projection import Projection
 from ditad.records import Record, RecordType, rfc3339
+from ditad.replaying import verified
 from ditad.reporting import Reporter
-from ditad.state import FOLD_VERSION
+from ditad.state import FOLD_VERSION, State
+from ditad.turn import Turn
 from tests.support.running import WAIT_S_MAX
 from tests.support.story import Story, settings
 
@@ -95,13 +97,15 @@ class Bench:
         self.clock = StillClock(0)
         self.log = SilentLog()
         self.recalled: list[str] = []
+        self.fold, self.fold_version = Projection, FOLD_VERSION
         self.timing = Timed()
 
     def open(self) -> Pipeline:
         """Open the journal as a start of the daemon does."""
         self.journal = Journal.open(self.folder, "main")
-        checkpoint = self.journal.newest_checkpoint(FOLD_VERSION)
-        projection = Projection("main") if checkpoint is None else Projection.restored("main", checkpoint.state)
+        checkpoint = self.journal.newest_checkpoint(self.fold_version)
+        state, seams = checkpoint.state if checkpoint else None, self.journal.seams(self.fold_version)
+        projection = self.fold.restored("main", state, seams=seams)
         pipeline = Pipeline(
             journal=self.journal,
             projection=projection,
@@ -184,6 +188,48 @@ async def test_a_restart_continues_where_it_was(bench: Bench, *, seal: bool) -> 
     await bench.run(story.events[:half], seal=seal)
     _, pipeline = await bench.run(story.events[half:])
     assert story.projection.state == pipeline.projection.state
+
+
+class Talkative(Projection):
+    """Another version of the fold, which makes a record more of each order's frame."""
+
+    def __init__(self, account: str, state: State | None = None, **seams: Any) -> None:
+        super().__init__(account, state, **seams)
+        told = self._handlers[OrderPush]
+
+        def more(turn: Turn, push: OrderPush) -> None:
+            told(turn, push)
+            turn.draft(RecordType.STREAM, None, {"state": "connected", "detail": "another version's"})
+
+        self._handlers[OrderPush] = more
+
+
+@pytest.mark.parametrize("talkative_first", [True, False], ids=["it told more", "it told less"])
+@pytest.mark.parametrize("seal", [True, False], ids=["after an orderly end", "after a crash"])
+async def test_another_versions_numbers_are_gone_on_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, seal: bool, talkative_first: bool
+) -> None:
+    """What another version of the fold told keeps its numbers; behind it they go on without a hole, and replay so."""
+    story = busy_story()
+    half = len(story.events) - 3
+    older, newer = (Talkative, Projection) if talkative_first else (Projection, Talkative)
+    bench.fold, bench.fold_version = older, FOLD_VERSION - 1
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline_module, "FOLD_VERSION", FOLD_VERSION - 1)
+        told, _ = await bench.run(story.events[:half], seal=seal, pieces=4)
+    with Reader.open(bench.folder, "main") as reader:
+        stored_seq = reader.last_seq
+        lines = [record.line for record in reader.records_after(0, limit=1_000)]
+    bench.fold, bench.fold_version = newer, FOLD_VERSION
+    records, pipeline = await bench.run(story.events[half:], pieces=3)
+    assert list(range(stored_seq + 1, stored_seq + 1 + len(records))) == [record.seq for record in records]
+    snapshots = [record.type for record in (*told[:stored_seq], *records)].count(RecordType.SNAPSHOT)
+    assert (snapshots, records[-1].seq) == (pipeline.projection.state.event_seq, pipeline.projection.state.seq)
+    assert story.projection.state.sums == pipeline.projection.state.sums
+    monkeypatch.setattr("ditad.replaying.Projection", newer)
+    with Reader.open(bench.folder, "main") as reader:
+        assert lines == [record.line for record in reader.records_after(0, limit=len(lines))]
+        assert [] == verified(reader, "main", progress=lambda _done, _all: None).problems
 
 
 async def test_records_that_a_crash_kept_from_being_stored_are_stored_by_the_next_run(bench: Bench) -> None:

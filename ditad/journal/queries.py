@@ -52,6 +52,30 @@ def derived_through(ask: Ask) -> tuple[int, int]:
     return rows[0][0], rows[0][1]
 
 
+def seams(ask: Ask, fold_version: int) -> dict[int, tuple[int, int]]:
+    """Give where this fold goes on behind another one's commits, and with which numbers.
+
+    By the first event behind them: the last `seq` and the last `event_seq` that are stored. A snapshot has no row among
+    the records, so these tell how many snapshots there are. Versions follow each other: each is one span of commits.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    last = ask("SELECT coalesce(max(through_n), 0) FROM commits")[0][0]
+    rows = ask(_COMMIT + " ORDER BY through_n LIMIT 1")
+    while rows and rows[0][2] != fold_version:
+        end, beyond = rows[0][0], last + 1
+        while beyond - end > 1:  # its version is that of `end`, and that of `beyond` is another
+            middle = (end + beyond) // 2
+            same = ask(_COMMIT + " WHERE through_n <= ? ORDER BY through_n DESC LIMIT 1", middle)[0][2] == rows[0][2]
+            end, beyond = (middle, beyond) if same else (end, middle)
+        through_n, seq, _ = ask(_COMMIT + " WHERE through_n <= ? ORDER BY through_n DESC LIMIT 1", end)[0]
+        found[through_n + 1] = seq, seq - ask("SELECT count(*) FROM records WHERE seq <= ?", seq)[0][0]
+        rows = ask(_COMMIT + " WHERE through_n > ? ORDER BY through_n LIMIT 1", end)
+    return found
+
+
+_COMMIT: Final = "SELECT through_n, last_seq, fold_version FROM commits"
+
+
 def events(ask: Ask, from_n: int, to_n: int | None) -> Iterator[Event]:
     """Give the events from `from_n` to `to_n` (the end where `None`), in order.
 

@@ -83,6 +83,10 @@ class Reader:
         """Give `derived_n` and `last_seq` as they belong together, whatever is written meanwhile."""
         return queries.derived_through(self._ask)
 
+    def seams(self, fold_version: int) -> dict[int, tuple[int, int]]:
+        """Give where a fold of this version goes on behind another one's commits: by event, `seq` and `event_seq`."""
+        return queries.seams(self._ask, fold_version)
+
     @property
     def sealed(self) -> bool:
         """Whether the daemon ended in order and has not written since."""

@@ -117,6 +117,10 @@ class Journal:
         """Give the checkpoint to start from, of this fold version if one is given; for use before the first commit."""
         return queries.checkpoint_at_or_before(self._ask, "n", self._last_n, fold_version)
 
+    def seams(self, fold_version: int) -> dict[int, tuple[int, int]]:
+        """Give where a fold of this version goes on behind another one's commits, as `Reader.seams` does."""
+        return queries.seams(self._ask, fold_version)
+
     def events_from(self, n: int) -> Iterator[Event]:
         """Give the events from `n` to the last, for the replay at the start; for use before the first commit."""
         return queries.events(self._ask, n, self._last_n)
