@@ -110,6 +110,20 @@ async def test_a_period_opens_with_what_was_before(folder: Path, since_us: int) 
     assert "2023-03-28" not in text.partition("; ")[2].partition("\n\n")[2]
 
 
+async def test_an_empty_wallet_of_which_nothing_happened_is_asserted_too(tmp_path: Path) -> None:
+    """Where no transaction stands before the first balance, its account is open all the same."""
+    story = Booked(wallet="0")
+    for _ in range(4):
+        story.round()
+        story.pass_s(86_400)
+    await story.kept(tmp_path)
+    path, written = ledger(tmp_path, DAY_2)
+    assert (0, "") == checked(path)
+    assert 0 == written.rows["transactions"]
+    assert written.rows["balances"] > 0
+
+
+@needs_beancount
 async def test_other_assets_open_with_their_own(tmp_path: Path) -> None:
     """What moved them before the period is their opening, apart from the wallet's, and in none of the days' sums."""
     story = Booked()

@@ -150,6 +150,7 @@ class Ledger:
             yield f"; {assertion.day}: {assertion.why}"
         if assertion.wallet is not None:
             self.used[self.wallet] = None
+            self.first_day = min(self.first_day, assertion.day)
             amount = f"{plain(assertion.wallet)} ~ {plain(assertion.tolerance)} {commodity(self.asset)}"
             yield f"{assertion.day} balance {self.wallet}  {amount}"
             yield f"  stated-at: {quoted(assertion.stated_at or '')}"
