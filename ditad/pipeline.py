@@ -355,6 +355,8 @@ class Pipeline:
             if id(raw) in came_s and folded.records and folded.records[-1].type is RecordType.SNAPSHOT:
                 self._timing.shown(self._clock.mono_s() - came_s[id(raw)])
             if self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
+                if self._turned is not None:  # five hundred slow folds are no wedge
+                    self._turned()
                 await asyncio.sleep(0)
                 began_mono = self._clock.mono_s()
 
