@@ -27,8 +27,10 @@ from tests.benchmarks.__main__ import LONG_ONLY, NAMED_ONLY, PARTS, asked
 from tests.benchmarks.figures import Figure, Goal, markdown, ratio, result, shown, spread, table
 from tests.benchmarks.journals import ran
 from tests.benchmarks.lane import QUIET, written
-from tests.benchmarks.machine import machine
+from tests.benchmarks.machine import ROOT, machine
 from tests.benchmarks.options import Options
+from tests.benchmarks.profiled import WAITING
+from tests.benchmarks.profiled import rows as profile_rows
 from tests.benchmarks.synthetic import Account, numbered_symbols, plain
 from tests.support.journaled import NAME
 from tests.support.running import short_folder
@@ -58,7 +60,7 @@ ROWS = {
         "verify, a life, 800 events",
     },
     "day": {"memory held by the product, last quarter", "tasks, last quarter", "journal"},
-    "profile": {"in all: ditad/projection.py", "in all: built in"},
+    "profile": {"in all: ditad", "in all: built in"},
     "million": {"resident memory", "CPU per push, last tenth", "file descriptors at the end"},
 }
 
@@ -105,6 +107,14 @@ async def test_every_part_runs_in_miniature(part: str, folder: Path) -> None:
         numbers = (figure.value, *figure.beside.values(), *(goal.judged for goal in figure.goals))
         assert [] == [number for number in numbers if not math.isfinite(number) or number < 0], figure
     assert part in {"gap", "million", "latency"} or any(figure.beside for figure in figures), "baselines stand beside"
+
+
+def test_a_profile_gives_shares_of_what_was_not_waiting() -> None:
+    """Of functions, of modules, and of all modules of ours, however little each of them took."""
+    ours = {(str(ROOT / "ditad" / f"m{number}.py"), 1, "f"): 1.0 for number in range(20)}
+    own = {**ours, ("~", 0, "<built-in>"): 60.0, ("/x/lib/y.py", 1, "g"): 20.0, ("~", 0, WAITING): 900.0}
+    shares = {figure.what: figure.value for figure in profile_rows(own, 1)}
+    assert (20.0, 60.0, 20.0) == (shares["in all: ditad"], shares["in all: built in"], shares["lib/y.py: g"])
 
 
 def test_every_part_is_tested() -> None:

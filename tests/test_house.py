@@ -256,6 +256,12 @@ def test_the_screen_is_known_to_its_verb_alone() -> None:
     assert [] == [other for other in at_top if other.startswith("ditad.tui")]
 
 
+def test_the_doctor_is_known_to_its_verb_alone() -> None:
+    """What the doctor asks, the daemon does not: nobody else imports it."""
+    users = {name for name, path in modules().items() if any(in_room(other, "doctor") for other in ours(path))}
+    assert {"cli.doctor"} == {name for name in users if not in_room(name, "doctor")}
+
+
 OWNED = {"exchange.server": "an async context manager, whose exit cancels its one task and raises what it died of"}
 """Modules that own a task without a `TaskGroup`, and how."""
 

@@ -1,8 +1,8 @@
 """Where the daemon's CPU goes: a profile of it at saturation, for figures that are not reached.
 
 What runs: `ditad run` under `cProfile`, which sees the loop's thread alone and makes every call dearer: shares count, not
-times. What leaves: the functions with the greatest times of their own, and the modules, as shares. What holds: the
-start is in it too, so many pushes are sent; K, E and verdict are verified.
+times. What leaves: the functions with the greatest times of their own, the modules, and all of ours together, as shares.
+What holds: the start is in it too, so many pushes are sent; K, E and verdict are verified.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def rows(own: Mapping[Place, float], pushes: int) -> list[Figure]:
     pacing = f"{SATURATED}, under cProfile, {pushes} pushes"
     figures = [(f"{module(place)}: {place[2]}", worked[place]) for place in functions]
     figures += [(f"in all: {name}", spent) for name, spent in modules.most_common(MODULES)]
+    figures.append(("in all: ditad", sum(spent for name, spent in modules.items() if name.startswith("ditad/"))))
     return [
         Figure(part=PART, what=what, value=100 * spent / total, unit="%", pacing=pacing, beside={"s": spent})
         for what, spent in figures

@@ -88,8 +88,17 @@ def test_every_path_in_the_package_is_one_of_the_calls() -> None:
     assert known == written
 
 
+OTHER_ROADS = {
+    "tell/webhook.py": "its own test holds it to one address and one method",
+    "doctor/knocking.py": "at `metrics_listen`, which the settings hold to loopback",
+}
+"""Who else asks over HTTP, and what holds them."""
+
+
 def test_the_package_names_no_method_but_these() -> None:
-    """Of HTTP's methods the border writes GET, POST and PUT, and nobody else asks over HTTP but the operator's webhook."""
+    """Of HTTP's methods the border writes GET, POST and PUT, and nobody else asks over HTTP but the operator's webhook, and
+    the doctor, which is no part of the daemon, the metrics' own port.
+    """
     methods = {"GET", "POST", "PUT", "DELETE", "PATCH"}
     for module in PACKAGE.parent.rglob("*.py"):
         name = module.relative_to(PACKAGE.parent).as_posix()
@@ -106,7 +115,7 @@ def test_the_package_names_no_method_but_these() -> None:
             for alias in node.names
             if alias.name in {"aiohttp", "urllib.request", "http.client", "requests", "websockets"}
         }
-        if name == "tell/webhook.py":  # the other road out, which its own test holds to one address and one method
+        if name in OTHER_ROADS:
             assert {"aiohttp"} == uses, name
         elif not name.startswith(("bingx/", "api/", "exchange/", "cli/")):
             assert set() == uses, name

@@ -166,7 +166,7 @@ async def test_a_bot_that_books_it_wrongly_stands_alone(folder: Path, bot: Bot, 
         await check_published(exchange, daemon)
         assert "204.5856" == (await events(daemon))[-1]["pnl"]
         text = (await daemon.client.ask("/v1/metrics")).decode()
-        assert 'ditad_bot_divergences{account="main"} 1.0' in text
+        assert 'ditad_bot_divergences{account="main",state="open"} 1.0' in text
 
 
 async def test_a_bot_that_forgot_what_it_had_settled_stands_alone(folder: Path) -> None:
