@@ -56,6 +56,9 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="ditad-") as folder:
         report = Path(folder) / "report.json"
         failed = run(report, Path(folder) / "data")
+        if not report.exists():
+            sys.stderr.write(f"the run of the tests ended with {failed} and gathered nothing\n")
+            return 1
         code = judged(report)
     if failed:
         sys.stderr.write("tests of the pure modules fail, so their coverage is not what it should be\n")
