@@ -8,6 +8,7 @@ while others run nothing is traced, for they would be slower, and what they happ
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -28,3 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     for item in items:
         if not counts(item.path):
             item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _found_anew(request: pytest.FixtureRequest) -> None:
+    """Let the package forget what it keeps for the whole process, before the tests of a file that counts.
+
+    Else a test that does not count may have had it made, while nothing was traced, and on another day another one.
+    """
+    if not counts(request.path):
+        return
+    for name in [name for name in sys.modules if name.startswith("ditad.")]:
+        for value in list(vars(sys.modules[name]).values()):
+            forget = getattr(value, "cache_clear", None)
+            if callable(forget) and getattr(value, "__module__", None) == name:
+                forget()
