@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ditad.arranging import ARRANGED_MAX
+from ditad.arranging import ARRANGED_MAX, _rounding
 from ditad.book import Position
 from ditad.events import PositionSide
 from ditad.money import DERIVED
@@ -387,6 +387,13 @@ def test_closes_among_many_opens_of_a_second_are_found_where_their_orders_were_c
     second = [fill(BUY, "1", "101", at=SECOND + 80, order=created(65))]
     run = position(LONG, *opens, close, *first, *second).run
     assert (Decimal("6.5"), run.stated_compared) == (run.realized_compared, run.realized_compared)
+
+
+def test_an_entry_that_nobody_knows_is_rounded_by_nothing() -> None:
+    """After a crossing of several executions."""
+    run = Run(quantity=Decimal(1), cost=Decimal("100.04"), uncertain=True)
+    assert Decimal(0) == _rounding(run, fill(SELL, "1", "110"), Decimal("0.1"))
+    assert Decimal("0.04") == _rounding(replace(run, uncertain=False), fill(SELL, "1", "110"), Decimal("0.1"))
 
 
 def test_an_order_keeps_its_own_order_in_a_moment() -> None:
