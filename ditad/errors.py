@@ -6,7 +6,8 @@
     ├── StateFolderInUseError   75  another daemon holds the state folder
     ├── JournalError            74  the journal cannot be written; the daemon stops
     │   ├── JournalDamagedError 65  what is stored contradicts itself
-    │   └── JournalTooNewError  65  written by a newer ditad
+    │   ├── JournalTooNewError  65  written by a newer ditad
+    │   └── JournalElsewhereError 78 begun on another environment than the settings name
     ├── DaemonUnreachableError  69  nobody answers on the socket
     ├── RefusedError            77  the daemon or the exchange says no
     ├── Refusal                     a frame or row that cannot be applied; kept with its reason
@@ -66,6 +67,12 @@ class JournalTooNewError(JournalError):
     """The journal was written by a newer version, which must be used to read it."""
 
     exit_code = 65
+
+
+class JournalElsewhereError(JournalError):
+    """The journal is of another exchange (`live`, `vst`, `custom`) than the settings name: its sums mean nothing there."""
+
+    exit_code = 78
 
 
 class DaemonUnreachableError(DitadError):

@@ -88,7 +88,7 @@ class AccountService:
         self._log = log
         self._network: Network = Internet() if network is None else network
         self._random = random.Random() if chance is None else chance  # noqa: S311 - jitter, no secret
-        self._journal = Journal.open(folder, settings.name)
+        self._journal = Journal.open(folder, settings.name, environment=settings.environment)
         hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX)
         self.reporter = Reporter(log)
         checkpoint = self._journal.newest_checkpoint(FOLD_VERSION)

@@ -21,6 +21,7 @@ from ditad.api.client import AnsweredError, ApiClient
 from ditad.api.following import follow
 from ditad.errors import DaemonUnreachableError
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
+from ditad.journal import Journal
 from tests.support.manager import Manager, with_socket
 from tests.support.process import FAST, Process, ditad, pause, running, write_settings
 from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
@@ -373,6 +374,18 @@ async def passing(handed: socket.socket, *program: str) -> AsyncIterator[asyncio
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_journal_of_the_demo_is_not_gone_on_with_live(folder: Path) -> None:
+    """78, before anybody is asked anything, and a sentence that says what to do."""
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
+    Journal.open(folder / "state", "main", environment="vst").abandon()
+    settings = settings_file(
+        folder, account_settings(folder, "main", rest_url="http://127.0.0.1:1", ws_url="ws://[::1]")
+    )
+    async with running(*command(settings)) as process:
+        assert 78 == await process.ended()
+        assert "begun on environment vst, and the settings say custom" in process.last_line()["reason"]
 
 
 async def test_several_sockets_handed_in_are_refused(folder: Path) -> None:

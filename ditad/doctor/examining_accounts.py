@@ -57,7 +57,9 @@ async def _of_account(
     """Examine one account."""
     losses = None
     if daemon is not None:
-        yield judging_machine.journal(await asyncio.to_thread(knocking.journal_facts, daemon.state_dir, settings.name))
+        yield judging_machine.journal(
+            await asyncio.to_thread(knocking.journal_facts, daemon.state_dir, settings.name, settings.environment)
+        )
     if daemon is not None and served is not None:
         yield judging_machine.daemon(settings.name, served)
         losses = (await knocking.stream_losses(daemon.socket, time.time())).get(settings.name)

@@ -68,7 +68,10 @@ class DiskFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalFacts:
-    """A journal. `whole` is `None` where its pages could not all be looked at within `looked_s`."""
+    """A journal. `whole` is `None` where its pages could not all be looked at within `looked_s`.
+
+    `elsewhere` says that it is of another environment than the settings.
+    """
 
     file: FileFacts
     bytes: int = 0
@@ -77,6 +80,7 @@ class JournalFacts:
     problems: tuple[str, ...] = ()
     damaged: bool = False
     looked_s: float = 0.0
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,9 @@ def journal(facts: JournalFacts) -> Finding:
         return error(
             check, shown + more, advice if facts.damaged else "see that it can be read, then run `ditad verify`"
         )
+    if facts.elsewhere:
+        said, what_to_do = split(facts.elsewhere)
+        return error(check, said, what_to_do)
     if facts.file.mode & OTHERS:
         return warn(check, f"{path} is open to others than its owner", f"chmod 600 {path}")
     size = f"{path}: {facts.events} events, {_size(facts.bytes)}"

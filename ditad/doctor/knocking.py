@@ -20,7 +20,7 @@ from ditad.doctor.judging_exchange import Losses
 from ditad.doctor.judging_machine import FileFacts, JournalFacts, SocketFacts
 from ditad.doctor.looking import ANSWER_S_MAX, file_facts
 from ditad.errors import DitadError, JournalDamagedError, JournalError
-from ditad.journal import Reader, journal_path
+from ditad.journal import Reader, elsewhere, journal_path
 
 JOURNAL_S_MAX: Final = 30.0
 """Every page of a million events takes 0.6 s of CPU; what is not looked at by then is not called whole."""
@@ -34,7 +34,7 @@ METRICS_BYTES_MAX: Final = 65_536
 S_PER_HOUR: Final = 3_600
 
 
-def journal_facts(folder: Path, account: str, *, within_s: float = JOURNAL_S_MAX) -> JournalFacts:
+def journal_facts(folder: Path, account: str, environment: str, *, within_s: float = JOURNAL_S_MAX) -> JournalFacts:
     """Read a journal's head, and every page of it as far as time allows."""
     path = journal_path(folder, account)
     file = file_facts(path)
@@ -53,6 +53,7 @@ def journal_facts(folder: Path, account: str, *, within_s: float = JOURNAL_S_MAX
                 problems=tuple(f"{path} is damaged: {problem}" for problem in problems or ()),
                 damaged=bool(problems),
                 looked_s=within_s,
+                elsewhere=elsewhere(str(path), reader.environment, environment),
             )
     except JournalError as exc:
         return JournalFacts(

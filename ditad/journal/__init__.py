@@ -5,7 +5,7 @@
 """
 
 from ditad.journal.folder import StateFolder
-from ditad.journal.opening import journal_path
+from ditad.journal.opening import elsewhere, journal_path
 from ditad.journal.reader import Reader
 from ditad.journal.rows import (
     Archived,
@@ -30,6 +30,7 @@ __all__ = [
     "StoredRecord",
     "digest_of",
     "digest_of_lines",
+    "elsewhere",
     "journal_path",
     "nothing_derived",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from ditad.errors import JournalError
+from ditad.errors import JournalElsewhereError, JournalError
 from ditad.journal import schema
 from ditad.journal.failures import damaged, explain
 
@@ -51,11 +51,17 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def open_for_writing(
-    path: Path, account: str, *, connector: Connect = connect, steps: tuple[tuple[str, ...], ...] = schema.STEPS
+    path: Path,
+    account: str,
+    *,
+    environment: str = "",
+    connector: Connect = connect,
+    steps: tuple[tuple[str, ...], ...] = schema.STEPS,
 ) -> sqlite3.Connection:
     """Open or create a journal and bring it to the newest schema; its folder must exist.
 
-    Raises `JournalDamagedError`, `JournalTooNewError` or `JournalError`, each saying what to do.
+    `environment` is that of the settings; the first one that is said stays the journal's. Raises `JournalDamagedError`,
+    `JournalTooNewError`, `JournalElsewhereError` or `JournalError`, each saying what to do.
     """
     connection: sqlite3.Connection | None = None
     try:
@@ -64,6 +70,7 @@ def open_for_writing(
         _look_over(path, connection)
         _set_up(path, connection)
         _migrate(path, connection, account, steps)
+        _claim(path, connection, environment)
     except (sqlite3.Error, OSError, JournalError) as exc:
         if connection is not None:
             connection.close()
@@ -171,3 +178,23 @@ def _check_owner(path: Path, connection: sqlite3.Connection, account: str) -> No
         raise JournalError(
             f"{path} is the journal of account {row[0]!r}, not of {account!r}: give it its own name back"
         )
+
+
+def _claim(path: Path, connection: sqlite3.Connection, environment: str) -> None:
+    """Write down whose facts these are, once; a journal from before it was asked takes the first one that is said."""
+    if not environment:
+        return
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('environment', ?)", (environment,))
+    row = connection.execute("SELECT value FROM meta WHERE key = 'environment'").fetchone()
+    if problem := elsewhere(str(path), row[0], environment):
+        raise JournalElsewhereError(problem)
+
+
+def elsewhere(path: str, begun_on: str, environment: str) -> str:
+    """Say what is wrong where a journal's environment is not that of the settings; `""` where it is, or was never said."""
+    if begun_on in {"", environment}:
+        return ""
+    return (
+        f"{path} was begun on environment {begun_on}, and the settings say {environment}, where nothing of it ever "
+        f"happened: give this account another name, or set environment back to {begun_on}"
+    )

@@ -88,6 +88,11 @@ class Reader:
         return queries.seams(self._ask, fold_version)
 
     @property
+    def environment(self) -> str:
+        """On which environment the account lives, as its first start said; empty where none has said it yet."""
+        return queries.meta(self._ask).get("environment", "")
+
+    @property
     def sealed(self) -> bool:
         """Whether the daemon ended in order and has not written since."""
         return queries.meta(self._ask).get("sealed") != ""

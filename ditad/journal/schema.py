@@ -6,7 +6,7 @@ the present one by the steps from `v` on. Everything is append-only except `reco
 
 | table | holds |
 |---|---|
-| `meta` | the account's name; `sealed` is the last event's number after a clean end, else empty |
+| `meta` | the account's name; its `environment`; `sealed` is the last event's number after a clean end, else empty |
 | `raw` | what was received, packed, under the number of the first event made of it |
 | `events` | the one order. `quiet_us` is `at_us - heard_us`, `raw_back` how many numbers before this one its raw row stands (small integers cost a byte, absolute ones eight) |
 | `commits` | what folding the events up to `through_n` (from the row before) led to: last `seq`, digest, sums |

@@ -66,15 +66,16 @@ class Journal:
         folder: Path,
         account: str,
         *,
+        environment: str = "",
         connector: opening.Connect = opening.connect,
         checkpoint_spacing: int = CHECKPOINT_SPACING,
     ) -> Journal:
         """Open or create the journal of an account in a state folder that this process holds.
 
-        Raises `JournalDamagedError`, `JournalTooNewError` or `JournalError`, each saying what to do.
+        Raises as `opening.open_for_writing`, which says what `environment` is.
         """
         path = opening.journal_path(folder, account)
-        connection = opening.open_for_writing(path, account, connector=connector)
+        connection = opening.open_for_writing(path, account, environment=environment, connector=connector)
         try:
             return cls(path, connection, checkpoint_spacing=checkpoint_spacing)
         except (sqlite3.Error, OSError) as exc:

@@ -135,6 +135,7 @@ def journal(mode: int | None = FILE | 0o600, *, problem: str = "", **facts: Any)
         (journal(None), OK, "the first start makes it"),
         (journal(whole=None, looked_s=10), WARN, "not all looked at within 10 s; run `ditad verify`"),
         (journal(FILE | 0o640), WARN, "chmod 600"),
+        (journal(elsewhere="/x was begun on vst: give another name"), ERROR, "begun on vst; give another name"),
         (journal(problems=("page 3 is wrong",), damaged=True), ERROR, "page 3 is wrong; stop the daemon"),
         (journal(problems=tuple("abcde"), damaged=True), ERROR, "a; b; c; and 2 more"),
         (journal(problems=("it has an older schema",)), ERROR, "see that it can be read"),

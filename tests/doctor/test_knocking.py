@@ -64,11 +64,18 @@ async def test_metrics_that_name_ditad_are_its_own(status: int, expected: str) -
         assert expected == await metrics_problem(address)
 
 
+def test_a_journal_of_another_environment_is_seen(tmp_path: Path) -> None:
+    """Before a start refuses it."""
+    Journal.open(tmp_path, "main", environment="vst").abandon()
+    assert "begun on environment vst" in journal_facts(tmp_path, "main", "live").elsewhere
+    assert "" == journal_facts(tmp_path, "main", "vst").elsewhere
+
+
 def test_a_file_that_a_daemon_takes_away_meanwhile_is_not_counted(tmp_path: Path) -> None:
     """It was listed, and is gone when it is measured."""
     Journal.open(tmp_path, "main").abandon()
     path = journal_path(tmp_path, "main")
     path.with_name(f"{path.name}-gone").symlink_to(tmp_path / "nowhere")
-    facts = journal_facts(tmp_path, "main")
+    facts = journal_facts(tmp_path, "main", "live")
     assert (True, ()) == (facts.whole, facts.problems)
     assert facts.bytes >= path.stat().st_size

@@ -164,8 +164,8 @@ def test_a_journal_too_large_for_the_time_there_is(tmp_path: Path, monkeypatch: 
     """What was not looked at to the end is not called whole, and nothing is damaged by giving up."""
     monkeypatch.setattr("ditad.journal.reader.STEPS_BETWEEN_LOOKS", 1)
     Journal.open(tmp_path, "main").abandon()
-    assert (None, ()) == ((facts := journal_facts(tmp_path, "main", within_s=0)).whole, facts.problems)
-    assert True is journal_facts(tmp_path, "main").whole
+    assert (None, ()) == ((facts := journal_facts(tmp_path, "main", "live", within_s=0)).whole, facts.problems)
+    assert True is journal_facts(tmp_path, "main", "live").whole
 
 
 async def test_two_accounts_with_one_key(folder: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ditad.errors import JournalDamagedError, JournalError
+from ditad.errors import JournalDamagedError, JournalElsewhereError, JournalError
 from ditad.journal import Archived, Commit, Journal, Reader, digest_of_lines, nothing_derived
 from ditad.journal.writer import CHECKPOINTS_NEWEST_KEPT, RAW_ROWS_PRUNED_MAX
 from ditad.records import RecordType
@@ -477,6 +477,20 @@ def test_accounts_do_not_share_a_journal(tmp_path: Path, make: Callable[[str], N
         Journal.open(tmp_path, "other")
     with pytest.raises(JournalError, match="'main', not of 'other'"):
         Reader.open(tmp_path, "other")
+
+
+def test_a_journal_stays_on_the_environment_it_was_begun_on(tmp_path: Path, make: Callable[[str], None]) -> None:
+    """The first one that is said counts, also for a journal from before it was asked; another one is refused."""
+    make("main")
+    with Reader.open(tmp_path, "main") as reader:
+        assert "" == reader.environment
+    for environment in ("vst", "vst", ""):
+        Journal.open(tmp_path, "main", environment=environment).abandon()
+    with pytest.raises(JournalElsewhereError, match="begun on environment vst, and the settings say live") as refused:
+        Journal.open(tmp_path, "main", environment="live")
+    assert 78 == refused.value.exit_code
+    with Reader.open(tmp_path, "main") as reader:
+        assert "vst" == reader.environment
 
 
 @pytest.fixture
