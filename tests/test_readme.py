@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from ditad.client import Client
+from ditad.client.asking import SOCKET
 from ditad.config import load
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
@@ -45,6 +46,7 @@ SOME_PARTS = f"{BENCHMARKS} cost latency --json result.json"
 WAITING = ".venv/bin/python tests/benchmarks/first_output.py"
 PAINTED = ".venv/bin/python tests/benchmarks/top_first_paint.py"
 ACCURATE = ".venv/bin/python tests/benchmarks/accuracy.py"
+WHERE = "export DITAD_SOCKET=/run/ditad/ditad.sock"
 COMPLETION = 'eval "$(_DITAD_COMPLETE=bash_source ditad)"'
 PREPARE = re.compile(
     r"sudo install -d -m 0750 /etc/ditad( /run/ditad)? && sudo cp config/ditad\.toml /etc/ditad/ditad\.toml"
@@ -97,7 +99,7 @@ KNOWN = (
             *SCREEN,
         ),
     ),
-    *map(re.escape, (COMPLETION, *recipe.commands(README))),
+    *map(re.escape, (WHERE, COMPLETION, *recipe.commands(README))),
     *(form.pattern for form in FORMS),
 )
 """Every form of command that a test below runs; a line of no such form needs a test first."""
@@ -374,8 +376,13 @@ async def test_a_bot_that_trades_only_while_all_is_well(folder: Path) -> None:
 
 
 async def test_the_same_by_curl(folder: Path) -> None:
-    """Each path answers curl; those that are JSON are."""
+    """Each path answers curl, in a shell that was told where the socket is by the line before; those that are JSON are."""
+    lines = [line for line in commands() if line == WHERE or "$DITAD_SOCKET" in line]
+    assert (WHERE, 1) == (lines[0], lines.count(WHERE))
+    assert WHERE.endswith(f"={SOCKET}")
     async with lived(folder) as (socket, _):
+        code, out, err = await shell(f"{WHERE.replace(SOCKET, str(socket))} && {lines[1]}", cwd=ROOT)
+        assert (0, "", True) == (code, err, "items" in orjson.loads(out))
         for line in shown(CURL):
             code, out, err = await shell(line, cwd=ROOT, environ={"DITAD_SOCKET": str(socket)})
             assert (line, 0, "") == (line, code, err)
