@@ -7,7 +7,8 @@
     ├── JournalError            74  the journal cannot be written; the daemon stops
     │   ├── JournalDamagedError 65  what is stored contradicts itself
     │   ├── JournalTooNewError  65  written by a newer ditad
-    │   └── JournalElsewhereError 78 begun on another environment than the settings name
+    │   ├── JournalNotOursError 77  it belongs to another user, who keeps it to themselves
+    │   └── JournalElsewhereError 78  begun on another environment than the settings name
     ├── DaemonUnreachableError  69  nobody answers on the socket
     ├── RefusedError            77  the daemon or the exchange says no
     ├── Refusal                     a frame or row that cannot be applied; kept with its reason
@@ -73,6 +74,12 @@ class JournalElsewhereError(JournalError):
     """The journal is of another exchange (`live`, `vst`, `custom`) than the settings name: its sums mean nothing there."""
 
     exit_code = 78
+
+
+class JournalNotOursError(JournalError):
+    """The journal may not be read by this user."""
+
+    exit_code = 77
 
 
 class DaemonUnreachableError(DitadError):

@@ -64,10 +64,10 @@ ASK = re.compile(r"ditad (status|snapshot|positions|fills|income|divergences|gap
 CURL = re.compile(r'curl -s --unix-socket "\$DITAD_SOCKET" ("?)http://d/v1/[a-z/_?=0-9&]+\1')
 LOOK = re.compile(r"ditad (at \S+|diff \S+ \S+|why \S+)( --json)?")
 ON_JOURNAL = re.compile(
-    r"ditad (replay|verify|backup) --config /etc/ditad/ditad\.toml( --out /var/backups/main\.journal)?"
+    r"sudo ditad (replay|verify|backup) --config /etc/ditad/ditad\.toml( --out /var/backups/main\.journal)?"
 )
 PAPERS = re.compile(
-    r"ditad (report|export) --config /etc/ditad/ditad\.toml( --format (beancount|csv|parquet))?( --since 2026-01-01)? --out [a-z.-]+"
+    r"sudo ditad (report|export) --config /etc/ditad/ditad\.toml( --format (beancount|csv|parquet))?( --since 2026-01-01)? --out [a-z.-]+"
 )
 KEPT = "ditad demo --duration 5 --keep /tmp/demo && ditad report --config /tmp/demo/ditad.toml --account hedge --out demo.html"
 PAPERS_MEASURED = ".venv/bin/python tests/benchmarks/report_export.py"
@@ -292,7 +292,7 @@ async def test_a_journal_is_checked_copied_and_restored(folder: Path) -> None:
     (folder / "backups").mkdir()
 
     async def done(line: str) -> None:
-        told = re.sub(r"^ditad\b", DITAD, line)
+        told = re.sub(r"^(sudo )?ditad\b", DITAD, line)
         for place, ours in places.items():
             told = told.replace(place, ours)
         code, _, err = await shell(told, cwd=ROOT)
@@ -322,7 +322,7 @@ async def test_an_account_is_reported_and_exported(folder: Path) -> None:
     pytest.importorskip("pyarrow", reason="the extra [export] is missing")
     async with lived(folder):
         for line in shown(PAPERS):
-            told = re.sub(r"^ditad\b", DITAD, line).replace("/etc/ditad/ditad.toml", str(folder / "ditad.toml"))
+            told = re.sub(r"^sudo ditad\b", DITAD, line).replace("/etc/ditad/ditad.toml", str(folder / "ditad.toml"))
             code, out, err = await shell(told, cwd=folder, environ={"PYTHONPATH": str(ROOT)})
             assert (line, 0, "") == (line, code, err)
             assert out.startswith(f"{line.rpartition(' ')[2]}: ")

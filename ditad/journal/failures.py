@@ -6,10 +6,12 @@ What enters: the path and the exception of SQLite or the operating system. What 
 from __future__ import annotations
 
 import errno
+import pwd
 import sqlite3
+from pathlib import Path
 from typing import Final
 
-from ditad.errors import JournalDamagedError, JournalError
+from ditad.errors import JournalDamagedError, JournalError, JournalNotOursError
 
 DAMAGE_ADVICE: Final = "stop the daemon, keep a copy of the file, and restore the last `ditad backup` or ask for help"
 FULL_NAMES: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
@@ -40,6 +42,23 @@ def explain(path: str, exc: sqlite3.Error | OSError) -> JournalError:
 def damaged(path: str, what: str) -> JournalDamagedError:
     """Say that what is stored contradicts itself."""
     return JournalDamagedError(f"{path} is damaged: {what}; {DAMAGE_ADVICE}")
+
+
+def not_ours(path: Path) -> JournalNotOursError:
+    """Say whose a journal is that we may not read, by as much of its path as is shown to us."""
+    owner = next(owner for owner in map(_owner, (path, *path.parents)) if owner is not None)
+    return JournalNotOursError(f"{path} belongs to {owner}: run it as root or as that user")
+
+
+def _owner(path: Path) -> str | None:
+    try:
+        uid = path.stat().st_uid
+    except OSError:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _full(path: str) -> JournalError:

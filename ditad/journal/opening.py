@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ditad.errors import JournalElsewhereError, JournalError
 from ditad.journal import schema
-from ditad.journal.failures import damaged, explain
+from ditad.journal.failures import damaged, explain, not_ours
 
 LOCK_WAIT_S_MAX: Final = 5.0
 PAGE_CACHE_KIB: Final = 512
@@ -96,10 +96,18 @@ def open_for_reading(path: Path, account: str) -> sqlite3.Connection:
             connection.close()
         if isinstance(exc, JournalError):
             raise
-        if not path.exists():
-            raise JournalError(f"there is no journal {path}: check the account's name and state_dir") from exc
-        raise explain(str(path), exc) from exc
+        raise _unopened(path, exc) from exc
     return connection
+
+
+def _unopened(path: Path, exc: sqlite3.Error) -> JournalError:
+    """Say why a journal could not be opened to be read: there is none, it is not ours, or what SQLite says."""
+    try:
+        if not path.exists():
+            return JournalError(f"there is no journal {path}: check the account's name and state_dir")
+    except PermissionError:
+        return not_ours(path)
+    return explain(str(path), exc) if os.access(path, os.R_OK) else not_ours(path)
 
 
 def _create_private(path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import pty
+import pwd
+import shutil
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,12 +20,14 @@ from click.testing import CliRunner
 
 from ditad.api.doors import ConflictError
 from ditad.cli.verbs import ditad as group
+from ditad.errors import JournalNotOursError
 from ditad.journal import Journal, Reader, journal_path
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, serving
 from tests.benchmarks.long_life import Life
 from tests.cli.test_asking import ROOT, ditad
 from tests.support.journaled import NAME, journaled
-from tests.support.running import WAIT_S_MAX, account_settings, settings_file
+from tests.support.nobody import kept_from_us
+from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
 
 ME = frozenset({os.getuid()})
 
@@ -268,6 +274,65 @@ async def test_a_backup_is_a_journal(settings: Path, tmp_path: Path) -> None:
     assert (64, True) == (code, "nothing is overwritten" in err)
     code, _, err = run("backup", "--config", str(settings), "--out", str(tmp_path / "none" / "x"))
     assert 74 == code
+
+
+@pytest.fixture
+async def shown() -> AsyncIterator[Path]:
+    """Give a settings file that everybody may read, with a journal that only its owner may."""
+    folder = short_folder()
+    folder.chmod(0o755)
+    (folder / "state").mkdir(mode=0o700)
+    await journaled(folder / "state", islice(Life().events(), 20), checkpoint_events=80)
+    urls = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1/swap-market"}
+    path = settings_file(folder, account_settings(folder, NAME, **urls))
+    path.chmod(0o644)
+    yield path
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("replay", "--jobs", "1"),
+        ("verify", "--jobs", "1"),
+        ("backup", "--out"),
+        ("export", "--format", "csv", "--out"),
+        pytest.param(
+            ("report", "--out"),
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("jinja2") is None, reason="the extra [report] is missing"
+            ),
+        ),
+    ],
+    ids=lambda verb: verb[0],
+)
+async def test_a_journal_that_is_somebody_elses(shown: Path, verb: tuple[str, ...]) -> None:
+    """Whoever may not look into the state folder is told whose it is, and who may; it is no fault of ours."""
+    state = shown.parent / "state"
+
+    def words(name: str) -> tuple[str, ...]:
+        out = (str(shown.parent / name),) if verb[-1] == "--out" else ()
+        return (*verb, *out, "--config", str(shown))
+
+    owner = pwd.getpwuid(state.stat().st_uid).pw_name
+    run(*words("ours"))  # what is loaded late is loaded now, while it may be read
+    with kept_from_us(state):
+        code, _, err = run(*words("theirs"))
+    expected = f"ditad: {state / 'main.journal'} belongs to {owner}: run it as root or as that user\n"
+    assert (77, expected) == (code, err)
+
+
+def test_a_journal_whose_owner_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that the machine knows no name of is told by number; a file that is shown and closed is not ours either."""
+    journal_path(tmp_path, NAME).mkdir()  # which SQLite cannot open either
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(JournalNotOursError, match=f"belongs to uid {os.getuid()}:"):
+        Reader.open(tmp_path, NAME)
 
 
 async def test_words_that_name_no_journal(settings: Path) -> None:
