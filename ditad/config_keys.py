@@ -326,12 +326,24 @@ NAMESPACES: Final = Section(
 CREDENTIALS: Final = Section(
     header="[account.credentials]",
     says=(
-        "Exactly one source: two files (readable by their owner only), or two environment variables, or, with none of",
-        "the four, $CREDENTIALS_DIRECTORY/NAME.api_key and NAME.api_secret. Never the secret itself.",
+        "Exactly one source: two files (readable by their owner only, who is the daemon's user), or two environment",
+        "variables, or, with none of the four, $CREDENTIALS_DIRECTORY/NAME.api_key and NAME.api_secret. The unit hands",
+        "those over, and needs none of the four; for a person's run CREDENTIALS_DIRECTORY=/etc/ditad does. Never the",
+        "secret itself.",
     ),
     keys=(
-        Key(name="api_key_file", kind=Kind.PATH, example="/etc/ditad/main.api_key", says="holds the key"),
-        Key(name="api_secret_file", kind=Kind.PATH, example="/etc/ditad/main.api_secret", says="holds the secret"),
+        Key(
+            name="api_key_file",
+            kind=Kind.PATH,
+            example="/etc/ditad/main.api_key",
+            says="holds the key; not needed under the unit; belongs to the daemon's user, not to root",
+        ),
+        Key(
+            name="api_secret_file",
+            kind=Kind.PATH,
+            example="/etc/ditad/main.api_secret",
+            says="holds the secret; as above",
+        ),
         Key(name="api_key_env", kind=Kind.VARIABLE, example="DITAD_MAIN_API_KEY", says="holds the key"),
         Key(name="api_secret_env", kind=Kind.VARIABLE, example="DITAD_MAIN_API_SECRET", says="holds the secret"),
     ),

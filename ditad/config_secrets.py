@@ -105,14 +105,20 @@ def _of_tell(source: SecretSource, environ: Mapping[str, str]) -> bytes:
         return _of_variable(source.env, "secret_env", environ)
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
-        raise _UnusableError(
-            "no source is given: set secret_file or secret_env, or LoadCredential=tell.secret in the unit"
-        )
+        raise _UnusableError(_no_source("tell.secret", "secret_file or secret_env in [tell]"))
     return _of_file(Path(folder) / "tell.secret", private=False)
 
 
 class _UnusableError(Exception):
     """Why one of the two cannot be used."""
+
+
+def _no_source(name: str, keys: str) -> str:
+    """Say where a secret may come from: first what a person who runs a verb lacks, whom systemd hands nothing over."""
+    return (
+        f"no source is given: run it with CREDENTIALS_DIRECTORY=/etc/ditad, the folder of {name}, "
+        f"or have LoadCredential={name} in the unit, or set {keys}"
+    )
 
 
 def _found(account: str, word: str, file: Path | None, variable: str | None, environ: Mapping[str, str]) -> bytes:
@@ -122,10 +128,7 @@ def _found(account: str, word: str, file: Path | None, variable: str | None, env
         return _of_variable(variable, f"{word}_env", environ)
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
-        raise _UnusableError(
-            f"no source is given: set {word}_file or {word}_env in [account.credentials], "
-            f"or LoadCredential={account}.{word} in the unit"
-        )
+        raise _UnusableError(_no_source(f"{account}.{word}", f"{word}_file or {word}_env in [account.credentials]"))
     # systemd keeps this folder for the unit alone; under an ACL its files look group-readable and are not.
     return _of_file(Path(folder) / f"{account}.{word}", private=False)
 

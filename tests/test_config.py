@@ -489,10 +489,16 @@ def test_credentials_come_from_systemd(tmp_path: Path, write: Write) -> None:
     path = write(MINIMAL)
     assert (KEY, SECRET) == revealed(path, CREDENTIALS_DIRECTORY=str(tmp_path))
     said = (
-        "account main: {0}: no source is given: set {0}_file or {0}_env in [account.credentials], "
-        "or LoadCredential=main.{0} in the unit"
+        "account main: {0}: no source is given: run it with CREDENTIALS_DIRECTORY=/etc/ditad, the folder of main.{0}, "
+        "or have LoadCredential=main.{0} in the unit, or set {0}_file or {0}_env in [account.credentials]"
     )
     assert [said.format("api_key"), said.format("api_secret")] == problems(path, {})
+
+
+def test_the_shipped_settings_say_whose_a_file_of_a_key_must_be() -> None:
+    """Who takes the remark off a key's file learns there that the unit needs none, and that root's is not the daemon's."""
+    (line,) = [line for line in shipped().read_text().splitlines() if line.startswith("# api_key_file")]
+    assert "not needed under the unit; belongs to the daemon's user, not to root" in line
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o777])
@@ -722,7 +728,7 @@ def test_the_headers_value_comes_from_one_of_three(
 @pytest.mark.parametrize(
     ("source", "content", "said"),
     [
-        ("", None, "no source is given: set secret_file or secret_env, or LoadCredential=tell.secret"),
+        ("", None, "no source is given: run it with CREDENTIALS_DIRECTORY=/etc/ditad, the folder of tell.secret, "),
         ('secret_env = "NOT_THERE"', None, "the environment variable that secret_env names is not set"),
         ('secret_file = "{folder}/secret"', "Bearer a\tb-s3cret", "holds a line break or another character"),
         ('secret_file = "{folder}/secret"', "x", "is empty or too short"),
