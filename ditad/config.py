@@ -150,11 +150,12 @@ def problems(path: Path, environ: Mapping[str, str], *, credentials_too: bool = 
     if credentials_too:
         for account in reading.accounts:
             found += _problems_of(functools.partial(credentials, account, environ))
-        found += _problems_of_tell(reading.tell, environ)
+        found += problems_of_tell(reading.tell, environ)
     return found
 
 
-def _problems_of_tell(tell: TellSettings | None, environ: Mapping[str, str]) -> list[str]:
+def problems_of_tell(tell: TellSettings | None, environ: Mapping[str, str]) -> list[str]:
+    """Say why somebody would not be told of divergences and gaps, one sentence each."""
     if tell is None:
         return []
     return [*_problems_of(functools.partial(tell_secret, tell, environ)), *cannot_be_run(tell)]
@@ -176,10 +177,9 @@ def readable(
     return reading.daemon, tuple(reading.accounts), found
 
 
-def telling(path: Path, environ: Mapping[str, str]) -> tuple[TellSettings | None, list[str]]:
-    """Give whom a settings file tells of divergences and gaps, if that can be read, and why they would not be told."""
-    reading, _ = _read(path, environ)
-    return reading.tell, _problems_of_tell(reading.tell, environ)
+def telling(path: Path, environ: Mapping[str, str]) -> TellSettings | None:
+    """Give whom a settings file tells of divergences and gaps, if that can be read."""
+    return _read(path, environ)[0].tell
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> tuple[_Reading, list[str]]:

@@ -25,6 +25,7 @@ from ditad.cli.tables import text_of
 from ditad.cli.verdicts import COLOURS, EXIT_CODES, worst
 from ditad.doctor.examining import machine
 from ditad.doctor.findings import Finding
+from ditad.doctor.looking import handed_over
 
 NAME_WIDTH: Final = 14
 
@@ -42,7 +43,8 @@ NAME_WIDTH: Final = 14
 def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -> int:
     """Check settings, machine, credentials and exchange, and say what to do about each thing that is not right.
 
-    Works with the daemon running or not. Exit code: 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN, the worst of all checks.
+    Works with the daemon running or not. With --unit the keys are looked for where systemd has them, unless the
+    settings or $CREDENTIALS_DIRECTORY say otherwise. Exit code: 0 OK, 1 WARN, 2 ERROR, 3 UNKNOWN, the worst of all checks.
     """
 
     async def examined() -> list[Finding]:
@@ -62,11 +64,12 @@ def doctor(config: Path, account: str | None, unit: str | None, as_json: bool) -
 
 async def _all(config: Path, *, account: str | None, unit: str | None) -> AsyncGenerator[Finding, None]:
     """Make the checks that are quick, then load what the others need."""
-    async with aclosing(machine(config, os.environ, account=account, unit=unit)) as quick:
+    handed = None if unit is None or os.environ.get("CREDENTIALS_DIRECTORY") else await handed_over(unit)
+    async with aclosing(machine(config, os.environ, account=account, unit=unit, handed=handed)) as quick:
         async for finding in quick:
             yield finding
     rest = importlib.import_module("ditad.doctor.examining_accounts")
-    async with aclosing(rest.daemon_and_accounts(config, os.environ, account=account)) as slow:
+    async with aclosing(rest.daemon_and_accounts(config, os.environ, account=account, handed=handed)) as slow:
         async for finding in slow:
             yield finding
 

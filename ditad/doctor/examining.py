@@ -10,26 +10,35 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
-from ditad.config import readable, telling
+from ditad.config import problems_of_tell, readable, telling
 from ditad.doctor import judging_machine, looking
 from ditad.doctor.findings import Finding
+from ditad.doctor.handing import Handed, of_tell
 from ditad.errors import UsageError
 
 
 async def machine(
-    config: Path, environ: Mapping[str, str], *, account: str | None, unit: str | None
+    config: Path, environ: Mapping[str, str], *, account: str | None, unit: str | None, handed: Handed | None = None
 ) -> AsyncGenerator[Finding, None]:
-    """Examine settings and machine; raises `UsageError` where `account` is none of the settings'."""
+    """Examine settings and machine; raises `UsageError` where `account` is none of the settings'.
+
+    `handed` is where the unit's secrets lie, where nobody handed them to us.
+    """
     daemon, accounts, problems = readable(config, environ)
     names = [each.name for each in accounts]
     if account is not None and account not in names:
         raise UsageError(f"--account: the settings have no account {account!r}; they have {', '.join(names) or 'none'}")
     for finding in judging_machine.settings(str(config), problems, names, looking.file_facts(config)):
         yield finding
-    told, hindrances = telling(config, environ)
+    told = telling(config, environ)
     if told is not None:
-        for finding in judging_machine.tell(None if told.command is None else told.command[0], hindrances):
-            yield finding
+        told_by = told if handed is None else of_tell(told, handed)
+        if isinstance(told_by, Finding):
+            yield told_by
+        else:
+            command = None if told.command is None else told.command[0]
+            for finding in judging_machine.tell(command, problems_of_tell(told_by, environ)):
+                yield finding
     if unit is not None:
         yield judging_machine.unit(unit, *await looking.unit_shown(unit))
     if daemon is not None:

@@ -20,16 +20,21 @@ from ditad.config_secrets import Secret
 from ditad.doctor import judging_exchange, judging_machine, knocking
 from ditad.doctor.asking import Examination
 from ditad.doctor.findings import Finding, error, ok, split
+from ditad.doctor.handing import Handed, of_account
 from ditad.errors import SettingsError
 from ditad.service import feed_options, hosts
 
-Keys = dict[str, tuple[Secret, Secret] | SettingsError]
+Keys = dict[str, tuple[Secret, Secret] | SettingsError | Finding]
+"""By an account's name its key and secret, what is wrong with them, or why they could not be looked at."""
 
 
 async def daemon_and_accounts(
-    config: Path, environ: Mapping[str, str], *, account: str | None
+    config: Path, environ: Mapping[str, str], *, account: str | None, handed: Handed | None = None
 ) -> AsyncGenerator[Finding, None]:
-    """Ask whoever answers on the socket, then examine one account after the other, or the one that is named."""
+    """Ask whoever answers on the socket, then examine one account after the other, or the one that is named.
+
+    `handed` is where the unit's secrets lie, where nobody handed them to us.
+    """
     daemon, accounts, _ = readable(config, environ)
     served: Mapping[str, Mapping[str, Any]] | None = None
     if daemon is not None:
@@ -40,7 +45,7 @@ async def daemon_and_accounts(
             host, port = daemon.metrics_listen
             problem = await knocking.metrics_problem(daemon.metrics_listen)
             yield judging_machine.metrics_port(f"{host}:{port}", problem)
-    keys = {each.name: _credentials(each, environ) for each in accounts}
+    keys = {each.name: _credentials(each, environ, handed) for each in accounts}
     for each in accounts:
         if account in {None, each.name}:
             async with aclosing(_of_account(each, daemon, keys, served)) as some:
@@ -68,6 +73,9 @@ async def _of_account(
         for problem in pair.problems:
             said, what_to_do = split(problem)
             yield error("credentials", said, what_to_do or judging_machine.CHECK_SETTINGS)
+    elif isinstance(pair, Finding):
+        yield pair
+    if isinstance(pair, SettingsError | Finding):
         for check in ("exchange", "stream", *judging_exchange.CHECKS):
             yield judging_exchange.not_asked(check, "there are no credentials")
         return
@@ -83,13 +91,18 @@ async def _of_account(
     same_key = [
         name
         for name, other in keys.items()
-        if name != settings.name and not isinstance(other, SettingsError) and other[0] == pair[0]
+        if name != settings.name and isinstance(other, tuple) and other[0] == pair[0]
     ]
     yield judging_exchange.sharing(settings.name, same_key=same_key, losses=losses)
 
 
-def _credentials(account: AccountSettings, environ: Mapping[str, str]) -> tuple[Secret, Secret] | SettingsError:
+def _credentials(
+    account: AccountSettings, environ: Mapping[str, str], handed: Handed | None
+) -> tuple[Secret, Secret] | SettingsError | Finding:
+    sourced = account if handed is None else of_account(account, handed)
+    if isinstance(sourced, Finding):
+        return sourced
     try:
-        return credentials(account, environ)
+        return credentials(sourced, environ)
     except SettingsError as exc:
         return exc

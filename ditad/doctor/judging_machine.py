@@ -31,6 +31,7 @@ EXIT_MEANINGS: Final = {
     "74": "the disk",
     "75": "a state folder in use",
     "78": "wrong settings",
+    "243": "a file of LoadCredential= that cannot be read",
 }
 
 

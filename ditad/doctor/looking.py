@@ -1,6 +1,6 @@
 """Looking at the machine for `ditad doctor`: files, the disk, who holds the state folder, systemd.
 
-What enters: paths and names. What leaves: the facts of `judging_machine`. What holds: nothing is written or locked, not
+What enters: paths and names. What leaves: the facts of `judging_machine` and `handing`. What holds: nothing is written or locked, not
 even for a moment, so that a daemon that starts meanwhile is not in the way of us; every wait has an end; nothing that
 takes long to load is needed, so that there is something to read at once.
 """
@@ -8,10 +8,13 @@ takes long to load is needed, so that there is something to read at once.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 from pathlib import Path
 from typing import Final
 
+from ditad.doctor.handing import Handed, handed
 from ditad.doctor.judging_machine import DiskFacts, FileFacts, FolderFacts
 
 LOCK_NAME: Final = "ditad.lock"
@@ -29,6 +32,7 @@ UNIT_PROPERTIES: Final = (
     "NRestarts",
     "User",
 )
+HANDED_PROPERTIES: Final = ("LoadCredential", "LoadCredentialEncrypted")
 
 
 def file_facts(path: Path) -> FileFacts:
@@ -93,19 +97,43 @@ def disk_facts(path: Path) -> DiskFacts:
 
 async def unit_shown(name: str) -> tuple[dict[str, str] | None, str]:
     """Ask systemd for a unit's properties; gives why it did not say."""
+    out, problem = await _told("systemctl", "show", f"--property={','.join(UNIT_PROPERTIES)}", "--", name)
+    if out is None:
+        return None, problem
+    pairs = (line.partition("=") for line in out.splitlines() if "=" in line)
+    return {name: value for name, _, value in pairs}, ""
+
+
+async def handed_over(unit: str) -> Handed | None:
+    """Ask systemd where the secrets lie that it hands to a unit; `None` where it does not say.
+
+    `systemctl show` calls them unprintable; the bus prints them, a property a line, as pairs of a name and a place.
+    """
+    name = unit if "." in unit else f"{unit}.service"
+    path = "".join(each if each.isascii() and each.isalnum() else f"_{ord(each):02x}" for each in name)
+    path = re.sub("^[0-9]", lambda found: f"_{ord(found[0]):02x}", path)
+    place = (f"/org/freedesktop/systemd1/unit/{path}", "org.freedesktop.systemd1.Service")
+    asked = ("busctl", "--json=short", "get-property", "org.freedesktop.systemd1", *place, *HANDED_PROPERTIES)
+    out, _ = await _told(*asked)
+    try:
+        plain, encrypted = (json.loads(line)["data"] for line in (out or "").splitlines())
+        closed = frozenset(where for _, where in plain if os.geteuid() and not os.access(where, os.R_OK))
+        return handed(plain, encrypted, closed)
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+async def _told(*words: str) -> tuple[str | None, str]:
+    """Run a program of systemd's to its end; gives what it says, or why it does not."""
     try:
         process = await asyncio.create_subprocess_exec(
-            "systemctl",
-            "show",
-            f"--property={','.join(UNIT_PROPERTIES)}",
-            "--",
-            name,
+            *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as exc:
-        return None, f"systemctl: {(exc.strerror or 'it failed').lower()}"
+        return None, f"{words[0]}: {(exc.strerror or 'it failed').lower()}"
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             out, err = await process.communicate()
@@ -115,5 +143,4 @@ async def unit_shown(name: str) -> tuple[dict[str, str] | None, str]:
         return None, f"no answer within {ANSWER_S_MAX:g} s"
     if process.returncode:
         return None, " ".join(err.decode(errors="replace").split())[:200] or f"exit code {process.returncode}"
-    pairs = (line.partition("=") for line in out.decode(errors="replace").splitlines() if "=" in line)
-    return {name: value for name, _, value in pairs}, ""
+    return out.decode(errors="replace"), ""

@@ -224,6 +224,11 @@ SOUND = {
         ({"LoadState": "not-found"}, ERROR, "no unit ditad.service"),
         ({"NeedDaemonReload": "yes"}, WARN, "daemon-reload"),
         ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "78"}, ERROR, "78, wrong settings"),
+        (
+            {"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "243"},
+            ERROR,
+            "243, a file of LoadCredential=",
+        ),
         ({"ActiveState": "failed", "Result": "signal", "ExecMainStatus": "9"}, ERROR, "(signal, exit code 9)"),
         ({"ActiveState": "inactive"}, WARN, "systemctl start"),
         ({"ActiveState": ""}, WARN, "not active"),

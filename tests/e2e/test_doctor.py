@@ -244,6 +244,27 @@ async def test_systemd_is_asked_where_told(folder: Path) -> None:
     assert "UNKNOWN  unit" in without
 
 
+async def test_the_keys_are_found_where_the_unit_has_them(folder: Path) -> None:
+    """Root beside a sound service needs no variable: LoadCredential= says where; what is encrypted is not held against it."""
+    bus = folder / "busctl"
+    async with SimulatedExchange(seed=6, accounts=[AccountSpec(name="main", permissions=READ)]) as exchange:
+        settings = settings_of(folder, exchange)
+        settings.write_text(settings.read_text().partition("[account.credentials]")[0])
+        pairs = ",".join(f'["main.{word}","{folder}/main.{word}"]' for word in ("api_key", "api_secret"))
+        none, some = '{"type":"a(ss)","data":[]}', f'{{"type":"a(ss)","data":[{pairs}]}}'
+        path = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        told = []
+        for plain, encrypted in ((some, none), (none, some)):
+            bus.write_text(f"#!/bin/sh\necho '{plain}'\necho '{encrypted}'\n")
+            bus.chmod(0o755)
+            told.append((await doctor(settings, "--unit", "ditad.service", environ=path))[1])
+        told.append((await doctor(settings, environ=path))[1])
+    found, hidden, unsaid = ({line[9:23].strip(): line for line in out.splitlines()} for out in told)
+    assert (True, True) == (found["credentials"].startswith("OK"), found["key rights"].startswith("OK"))
+    assert (True, True) == (hidden["credentials"].startswith("UNKNOWN"), "is encrypted" in hidden["credentials"])
+    assert "to do: run it with CREDENTIALS_DIRECTORY=/etc/ditad, the folder of main.api_secret" in unsaid["credentials"]
+
+
 async def test_systemd_that_complains_is_not_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes with an exit code is no answer."""
     fake = folder / "systemctl"

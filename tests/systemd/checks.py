@@ -125,8 +125,11 @@ async def main_job(service: Service) -> None:
 
 
 async def examined(service: Service) -> None:
-    """`ditad doctor` as root: the unit, the files and the exchange are as they should be, and the key may do too much."""
-    told_by = await shell(f"CREDENTIALS_DIRECTORY=/etc/ditad {DITAD} doctor --unit {UNIT} --json || true")
+    """`ditad doctor` as root: the unit, the files and the exchange are as they should be, and the key may do too much.
+
+    Nobody tells it where the keys are: it asks systemd, which hands them to the unit.
+    """
+    told_by = await shell(f"{DITAD} doctor --unit {UNIT} --json || true")
     found = {check["check"]: check for check in json.loads(told_by.out)["checks"]}
     others = {name: check["said"] for name, check in found.items() if check["status"] != "OK"}
     service.checks.equal("doctor warns of what the key may do, and of nothing else", ["key rights"], list(others))
