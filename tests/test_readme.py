@@ -24,7 +24,7 @@ from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from tests.support.running import STILL, WAIT_S_MAX, account_settings, settings_file, short_folder
 from tests.support.terminal import needs_tmux, terminal
 from tests.systemd import recipe
-from tests.test_cli_end_to_end import agreed, begun, daemon, running
+from tests.test_cli_end_to_end import agreed, begun, daemon, running, snapshots
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -47,6 +47,7 @@ WAITING = ".venv/bin/python tests/benchmarks/first_output.py"
 PAINTED = ".venv/bin/python tests/benchmarks/top_first_paint.py"
 ACCURATE = ".venv/bin/python tests/benchmarks/accuracy.py"
 WHERE = "export DITAD_SOCKET=/run/ditad/ditad.sock"
+EXCHANGE = ".venv/bin/ditad exchange --port 8777 --seed 7"
 COMPLETION = 'eval "$(_DITAD_COMPLETE=bash_source ditad)"'
 PREPARE = re.compile(
     r"sudo install -d -m 0750 /etc/ditad( /run/ditad)? && sudo cp config/ditad\.toml /etc/ditad/ditad\.toml"
@@ -99,7 +100,7 @@ KNOWN = (
             *SCREEN,
         ),
     ),
-    *map(re.escape, (WHERE, COMPLETION, *recipe.commands(README))),
+    *map(re.escape, (WHERE, COMPLETION, EXCHANGE, *recipe.commands(README))),
     *(form.pattern for form in FORMS),
 )
 """Every form of command that a test below runs; a line of no such form needs a test first."""
@@ -425,6 +426,37 @@ async def test_a_real_account(folder: Path) -> None:
             await started.logged("daemon.ready")
             assert "OK" == (await begun(folder / "run" / "ditad.sock"))["reconcile"]["status"]
             assert 0 == await started.ends(signal.SIGTERM)
+
+
+async def test_an_exchange_of_ones_own(folder: Path) -> None:
+    """What its first line tells, written where the README says, makes a daemon that agrees with it; a second is the same."""
+    etc, (settings_text, urls) = folder / "etc", ((ROOT / "config" / "ditad.toml").read_text(), ("rest_url", "ws_url"))
+    serve = EXCHANGE.replace(".venv/bin/ditad", DITAD)
+    async with running("bash", "-c", f"exec {serve.replace('8777', '0')}") as exchange:
+        told = orjson.loads(await exchange.heard(b"rest_url"))
+        lines = ['environment = "custom"', *(f'{name} = "{told[name]}"' for name in urls)]
+        etc.mkdir(mode=0o700)
+        for word, value in told["credentials"]["main"].items():
+            (etc / f"main.{word}").write_text(value)
+        settings = etc / "ditad.toml"
+        changed, count = re.subn(r'^environment = "live".*$', "\n".join(lines), settings_text, flags=re.MULTILINE)
+        changed = changed.replace("/var/lib/ditad", str(folder / "state")).replace("/run/ditad", str(folder / "run"))
+        settings.write_text(changed)
+        (folder / "run").mkdir()
+        assert 1 == count
+        environ = {"CREDENTIALS_DIRECTORY": str(etc)}
+        check = f"{DITAD} check-config {settings}"
+        assert (0, f"{settings}: nothing is wrong with it\n", "") == await shell(check, cwd=ROOT, environ=environ)
+        async with running("bash", "-c", f"exec {DITAD} run --config {settings}", environ=environ) as started:
+            await started.logged("daemon.ready")
+            async with asyncio.timeout(WAIT_S_MAX), aclosing(snapshots(folder / "run" / "ditad.sock")) as stream:
+                async for snapshot in stream:
+                    if snapshot["baseline"] is not None and snapshot["reconcile"]["status"] == "OK":
+                        break
+            assert 0 == await started.ends(signal.SIGTERM)
+        assert 0 == await exchange.ends(signal.SIGINT)
+    async with running("bash", "-c", f"exec {serve.replace('8777', '0')}") as again:
+        assert told["credentials"] == orjson.loads(await again.heard(b"rest_url"))["credentials"]
 
 
 @pytest.mark.parametrize("line", shown(PROOF))
