@@ -48,6 +48,11 @@ HUB_BYTES_MAX = 16 * 1024 * 1024
 REFUSED_RETRY_S = 300.0
 """A key that was refused is tried again this often, or when an audit is asked for: mending it needs no restart."""
 
+STREAM_SOUGHT_MAX = 1_024
+"""So many of the newest records are looked through for why there is no stream."""
+
+WHY_NO_STREAM = frozenset({StreamState.LOST, StreamState.SILENT, StreamState.KEY_EXPIRED, StreamState.REFUSED})
+
 PRUNE_INTERVAL_S = 600.0
 PRUNED_ROWS_FULL = 2_000
 SECONDS_PER_DAY = 86_400
@@ -226,8 +231,18 @@ class AccountService:
             reasons.append("there is no baseline yet")
         reasons.extend(f"{gap.id} is open: {', '.join(gap.causes)}" for gap in state.coverage.gaps if gap.open)
         if not state.streaming:
-            reasons.append("there is no living stream")
+            reasons.append(f"there is no living stream{self._why_no_stream()}")
         return tuple(reasons)
+
+    def _why_no_stream(self) -> str:
+        """Say what the newest records tell of the stream's end, or of why it never began; a refusal was said already."""
+        hub, first = self.hub, max(self.hub.oldest_seq, self.hub.newest_seq - STREAM_SOUGHT_MAX)
+        for seq in range(hub.newest_seq, first - 1, -1):
+            if hub.record(seq).type is RecordType.STREAM:
+                told = orjson.loads(hub.record(seq).line)["stream"]
+                if told["state"] in WHY_NO_STREAM:
+                    return "" if told["detail"] in {"", "start", self.refusal} else f": {told['detail']}"
+        return ""
 
     def verdict(self) -> Mapping[str, object]:
         """Give what `/v1/accounts` shows of the account."""

@@ -453,6 +453,8 @@ async def test_an_exchange_of_ones_own(folder: Path) -> None:
                 async for snapshot in stream:
                     if snapshot["baseline"] is not None and snapshot["reconcile"]["status"] == "OK":
                         break
+                else:
+                    pytest.fail("the stream ended before both ledgers agreed")
             assert 0 == await started.ends(signal.SIGTERM)
         assert 0 == await exchange.ends(signal.SIGINT)
     async with running("bash", "-c", f"exec {serve.replace('8777', '0')}") as again:

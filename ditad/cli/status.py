@@ -22,6 +22,9 @@ from ditad.cli.tables import text_of
 from ditad.cli.verdicts import COLOURS, EXIT_CODES, worst
 from ditad.errors import UsageError
 
+ASK_DOCTOR: Final = "if this lasts, run `ditad doctor`, which asks the exchange"
+"""What to do where there is no ledger or no living stream, and the daemon goes on trying."""
+
 REASONS_MAX: Final = 50
 """Of one account at most so many reasons are shown, then how many more there are."""
 
@@ -79,8 +82,12 @@ def judged(item: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> Accou
     statuses = [str(item["verdict"].get("status", "UNKNOWN")), str(reconcile.get("status", "UNKNOWN"))]
     if not item["ready"]:
         statuses.append("UNKNOWN")
+    remedy = item["what_to_do"]
+    if remedy is None and not item["ready"] and (body.get("baseline") is None or coverage.get("state") == "stale"):
+        remedy = ASK_DOCTOR
     unknown = [f"{each['kind']} amount unknown, order {text_of(each['order_id'])}" for each in _unknown(body)]
-    reasons = dict.fromkeys([*reconcile.get("explanations", ()), *item["reasons"], *unknown])
+    told = [*reconcile.get("explanations", ()), *item["reasons"], *unknown]
+    reasons = dict.fromkeys(_without(remedy, reason) for reason in told)
     if snapshot is None:
         reasons["nothing was heard of the account yet"] = None
     return AccountStatus(
@@ -91,8 +98,13 @@ def judged(item: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> Accou
         published=body.get("published") or {"capital": None, "source": "unknown", "usable": False, "valid_until": None},
         coverage={"state": coverage.get("state"), "covered_through": coverage.get("covered_through")},
         reasons=tuple(reasons),
-        what_to_do=item["what_to_do"],
+        what_to_do=remedy,
     )
+
+
+def _without(remedy: str | None, reason: str) -> str:
+    """Take what to do out of a reason: it is said once, below."""
+    return reason if remedy is None else reason.replace(f": {remedy}", "").replace(remedy, "see below")
 
 
 def lines(account: AccountStatus) -> tuple[list[str], list[str]]:

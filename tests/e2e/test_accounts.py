@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
+from ditad.api.client import AnsweredError
+from ditad.cli.status import judged, lines
 from ditad.exchange import AccountSpec, SimulatedExchange
-from tests.support.running import account_settings, running, settings_file
+from ditad.records import RecordType
+from tests.support.running import WAIT_S_MAX, Running, account_settings, running, settings_file
 from tests.support.venue import ScriptedVenue
 
 QUICK = "[account.audit]\ninterval_s = 5\nrequests_per_s = 10\n"
@@ -57,6 +62,49 @@ async def test_an_account_that_is_refused_says_what_to_do_and_touches_no_other(
             assert word in daemon.daemon.refused()["bad"]
             assert any(daemon.daemon.refused()["bad"] in reason for reason in bad.not_ready())
             assert "UNKNOWN" == (await daemon.snapshot("bad"))["reconcile"]["status"]
+
+
+async def status_of(daemon: Running, account: str) -> list[str]:
+    """Ask as `ditad status` does; gives the lines beneath the account's first."""
+    items = (await daemon.client.get("/v1/accounts"))["items"]
+    (item,) = [item for item in items if item["account"] == account]
+    return lines(judged(item, await daemon.snapshot(account)))[1]
+
+
+async def test_an_exchange_that_is_not_reached_is_told_by_its_reason(folder: Path) -> None:
+    """Where nothing could begin, readers are told why, as the log is, and what to do; no account is refused for it."""
+    urls = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1/swap-market"}
+    async with running(settings_file(folder, account_settings(folder, "main", **urls, more=QUICK))) as daemon:
+        hub = daemon.daemon.accounts["main"].hub
+        async with asyncio.timeout(WAIT_S_MAX):
+            with hub.subscribe(0, frozenset({RecordType.STREAM})) as batches:
+                async for batch in batches:
+                    if b"no start yet" in batch:
+                        break
+        told = await status_of(daemon, "main")
+        with pytest.raises(AnsweredError, match=r"no living stream: no start yet: .*reached"):
+            await daemon.client.get("/v1/accounts/main/readyz")
+    reason = r"there is no living stream: no start yet: the exchange cannot be reached \(\w+\).*"
+    assert [line for line in told if re.fullmatch(reason, line)], told
+    assert "to do: if this lasts, run `ditad doctor`, which asks the exchange" == told[-1]
+
+
+async def test_a_remedy_is_said_once(folder: Path) -> None:
+    """Of a key that is refused there is one sentence that says what to do, not one for every place that knows it."""
+    async with ScriptedVenue(at_ms=1_780_000_000_000) as venue:
+        venue.answers["/swap/v2/user/balance"] = venue.balance("100")
+        urls = {"rest_url": venue.rest_url, "ws_url": venue.ws_url}
+        async with running(settings_file(folder, account_settings(folder, "main", **urls, more=QUICK))) as daemon:
+            await daemon.until(lambda seen: seen["baseline"] is not None)
+        venue.refused_keys["key-for-tests-only"] = 100413
+        async with running(folder / "ditad.toml") as daemon:
+            service = daemon.daemon.accounts["main"]
+            await daemon.now(lambda _: bool(service.refusal))
+            told = await status_of(daemon, "main")
+            remedy = service.refusal
+    assert [f"to do: {remedy}"] == [line for line in told if remedy in line]
+    assert "the exchange refuses this account" in told
+    assert any("there is no living stream" == line for line in told), told
 
 
 async def test_an_account_that_was_mended_at_the_exchange_is_served_without_a_restart(folder: Path) -> None:
