@@ -6,6 +6,7 @@ to do. What holds: every wait has an end; `following` makes one stream of many c
 
 from __future__ import annotations
 
+import grp
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -94,13 +95,15 @@ class ApiClient:
         """Say that nobody answers, and what to do."""
         if isinstance(exc, DaemonUnreachableError):
             return exc
+        if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error, PermissionError):
+            return DaemonUnreachableError(f"you may not reach {self._path}: {_who_may(self._path)}")
         if isinstance(exc, aiohttp.ClientConnectorError):
             why = exc.os_error.strerror or str(exc.os_error)
         else:
             why = "no answer in time" if isinstance(exc, TimeoutError) else "the connection broke"
         return DaemonUnreachableError(
-            f"no daemon on {self._path} ({why.lower()}): start it with `ditad run`, or name its socket: "
-            "--socket or $DITAD_SOCKET"
+            f"no daemon on {self._path} ({why.lower()}): start it with `systemctl start ditad` or "
+            "`ditad run`, or name its socket: --socket or $DITAD_SOCKET"
         )
 
     @property
@@ -128,6 +131,25 @@ class ApiClient:
                     raise DaemonUnreachableError(f"a line of the stream is longer than {LINE_BYTES_MAX} bytes")
             if rest:
                 raise ConnectionResetError("the stream broke off within a line")
+
+
+def _who_may(path: Path) -> str:
+    """Say what opens a socket to its user: its group, as far as its path is shown to us, or root where that is root's."""
+    gid = next(gid for gid in map(_group, (path, *path.parents)) if gid is not None)
+    try:
+        name = grp.getgrgid(gid).gr_name
+    except KeyError:
+        name = str(gid)
+    if gid == 0:
+        return "ask as root, whose it is"
+    return f"join its group (usermod -aG {name} YOU), and log in again, or start again what asks"
+
+
+def _group(path: Path) -> int | None:
+    try:
+        return path.stat().st_gid
+    except OSError:
+        return None
 
 
 def _names(accounts: Mapping[str, Any]) -> list[str]:

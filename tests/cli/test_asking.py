@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
+import socket as socketlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import aiohttp
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from ditad.api.client import ApiClient
 from ditad.cli.moments import moment
 from ditad.cli.tables import column, table
+from ditad.cli.verbs import ditad as group
 from ditad.cli.verdicts import worst
 from ditad.errors import UsageError
 from ditad.hub import Hub
 from ditad.records import EPOCH, RecordType
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, records, serving
+from tests.support.nobody import kept_from_us
 from tests.support.running import WAIT_S_MAX
 
 ROOT = Path(__file__).parents[2]
@@ -246,3 +255,50 @@ def test_no_moment(text: str) -> None:
     """What is no moment is refused with how one is written."""
     with pytest.raises(UsageError, match="10m"):
         moment(text, EPOCH)
+
+
+def knocked(path: Path) -> tuple[int, str]:
+    """Ask in this process who answers on a socket."""
+    done = CliRunner().invoke(group, ["status", "--socket", str(path)])
+    return done.exit_code, done.stderr
+
+
+def left_behind(path: Path) -> None:
+    """Make a socket on which nobody listens any more."""
+    with socketlib.socket(socketlib.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def test_a_daemon_that_was_stopped_is_started_as_it_was(socket: Path) -> None:
+    """The sentence names the unit and the verb: whoever is refused knows one of them."""
+    left_behind(socket)
+    code, err = knocked(socket)
+    assert (69, True) == (code, "start it with `systemctl start ditad` or `ditad run`" in err)
+    assert "connection refused" in err
+
+
+def test_who_may_not_reach_the_socket_is_told_which_group_may(socket: Path) -> None:
+    """The daemon runs; to start it helps nobody."""
+    left_behind(socket)
+    knocked(socket)  # what is loaded late is loaded now, while it may be read
+    others = [each for each in grp.getgrall() if each.gr_gid]
+    if os.getuid() == 0:
+        os.chown(socket.parent, -1, others[0].gr_gid)
+    name = grp.getgrgid(socket.parent.stat().st_gid).gr_name
+    with kept_from_us(socket.parent):
+        code, err = knocked(socket)
+    expected = f"you may not reach {socket}: join its group (usermod -aG {name} YOU), and log in again"
+    assert (69, True) == (code, expected in err), err
+
+
+@pytest.mark.parametrize(("gid", "words"), [(0, "ask as root"), (2**31 - 7, "usermod -aG 2147483641 YOU")])
+def test_a_group_that_nobody_can_join_by_name(
+    socket: Path, monkeypatch: pytest.MonkeyPatch, gid: int, words: str
+) -> None:
+    """Nobody is sent into root's group; a group without a name is told by its number."""
+    left_behind(socket)
+    found = SimpleNamespace(st_gid=gid)
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: found)
+    key: Any = None
+    refused = aiohttp.ClientConnectorError(key, PermissionError(13, "Permission denied"))
+    assert words in str(ApiClient(socket).unreachable(refused))

@@ -377,7 +377,7 @@ async def test_without_a_daemon_nothing_is_usable(socket: Path) -> None:
     """Neither a socket that is not there, nor one on which somebody else speaks, nor one that falls silent says yes."""
     async with Client(socket, account="main") as client:
         assert not (missing := await client.usable())
-    assert "start it with `ditad run`" in missing.reasons[0]
+    assert "start it with `systemctl start ditad` or `ditad run`" in missing.reasons[0]
     async with somebody(socket, b"hello"), Client(socket, account="main") as client:
         assert not (other := await client.usable())
     assert "no ditad" in other.reasons[0]
