@@ -40,7 +40,10 @@ async def machine(
             for finding in judging_machine.tell(command, problems_of_tell(told_by, environ)):
                 yield finding
     if unit is not None:
-        yield judging_machine.unit(unit, *await looking.unit_shown(unit))
+        shown, problem = await looking.unit_shown(unit)
+        yield judging_machine.unit(unit, shown, problem)
+        for name, path in looking.missing(handed or Handed()):
+            yield judging_machine.missing_key(unit, name, str(path))
     if daemon is not None:
         yield judging_machine.state_folder(looking.folder_facts(daemon.state_dir))
         yield judging_machine.disk(looking.disk_facts(daemon.state_dir))

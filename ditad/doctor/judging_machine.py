@@ -270,6 +270,15 @@ def unit(name: str, shown: Mapping[str, str] | None, problem: str = "") -> Findi
     return ok("unit", f"{name} is active as {user}")
 
 
+def missing_key(unit_name: str, name: str, path: str) -> Finding:
+    """Name a file that systemd would hand over and that is not there, without which it starts nothing."""
+    return error(
+        "unit keys",
+        f"{unit_name} hands over {name}, and there is no {path}",
+        f"write it, or, where no account needs it, begin a drop-in (systemctl edit {unit_name}) with an empty LoadCredential=",
+    )
+
+
 def _size(count: int) -> str:
     """Write a number of bytes for a person."""
     size = float(count)

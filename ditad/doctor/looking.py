@@ -123,6 +123,15 @@ async def handed_over(unit: str) -> Handed | None:
         return None
 
 
+def missing(given: Handed) -> list[tuple[str, Path]]:
+    """Give the names and files of a unit's secrets that are certainly not there."""
+    return [
+        (name, path)
+        for name, path in sorted(given.files.items())
+        if (found := file_facts(path)).mode is None and not found.problem
+    ]
+
+
 async def _told(*words: str) -> tuple[str | None, str]:
     """Run a program of systemd's to its end; gives what it says, or why it does not."""
     try:

@@ -12,7 +12,7 @@ from ditad.config_secrets import CredentialSource, SecretSource
 from ditad.config_tell import TellSettings
 from ditad.doctor.findings import Finding, Status
 from ditad.doctor.handing import Handed, handed, of_account, of_tell
-from ditad.doctor.looking import handed_over
+from ditad.doctor.looking import handed_over, missing
 
 KEYS = [["main.api_key", "/etc/x/k"], ["main.api_secret", "/etc/x/s"]]
 
@@ -101,6 +101,13 @@ async def test_the_bus_is_asked_and_read(tmp_path: Path, monkeypatch: pytest.Mon
     found = await handed_over("1a-b")
     assert found is not None
     assert ({}, 3) == (found.files, len(found.hidden))
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    """By the names that the unit gives; what is hidden from us is not called missing."""
+    (tmp_path / "k").touch()
+    pairs = [["main.api_key", str(tmp_path / "k")], ["main.api_secret", str(tmp_path / "s")], ["a", "/closed"]]
+    assert [("main.api_secret", tmp_path / "s")] == missing(handed(pairs, [], frozenset({"/closed"})))
 
 
 @pytest.mark.parametrize("lines", [(), (PAIRS,), ("no", "json"), ('{"data":1}', '{"data":1}'), ("[]", "[]")])

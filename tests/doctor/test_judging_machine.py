@@ -245,6 +245,13 @@ def test_unit(shown: dict[str, str], status: Status, words: str) -> None:
     assert words in told(found)
 
 
+def test_a_key_of_the_unit_that_is_not_there() -> None:
+    """Systemd starts nothing without it and names no file, so we do."""
+    found = judging.missing_key("ditad.service", "main.api_key", "/etc/x/main.api_key")
+    assert (ERROR, True) == (found.status, "there is no /etc/x/main.api_key" in found.said)
+    assert "an empty LoadCredential=" in found.what_to_do
+
+
 def test_without_systemd_nothing_is_known_of_a_unit() -> None:
     """That is not the same as no unit."""
     assert UNKNOWN is judging.unit("ditad.service", None, "no such file").status

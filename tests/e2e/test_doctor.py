@@ -258,8 +258,13 @@ async def test_the_keys_are_found_where_the_unit_has_them(folder: Path) -> None:
             bus.write_text(f"#!/bin/sh\necho '{plain}'\necho '{encrypted}'\n")
             bus.chmod(0o755)
             told.append((await doctor(settings, "--unit", "ditad.service", environ=path))[1])
+        bus.write_text(f"#!/bin/sh\necho '{some.replace('main.api', 'gone.api')}'\necho '{none}'\n")
+        without = (await doctor(settings, "--unit", "ditad.service", environ=path))[1]
         told.append((await doctor(settings, environ=path))[1])
     found, hidden, unsaid = ({line[9:23].strip(): line for line in out.splitlines()} for out in told)
+    gone = [line for line in without.splitlines() if line.startswith("ERROR    unit keys")]
+    assert [True, True] == [f"there is no {folder}/gone.api_" in line for line in gone], without
+    assert "unit keys" not in found
     assert (True, True) == (found["credentials"].startswith("OK"), found["key rights"].startswith("OK"))
     assert (True, True) == (hidden["credentials"].startswith("UNKNOWN"), "is encrypted" in hidden["credentials"])
     assert "to do: run it with CREDENTIALS_DIRECTORY=/etc/ditad, the folder of main.api_secret" in unsaid["credentials"]

@@ -23,7 +23,7 @@ from ditad.api.client import ApiClient
 from tests.support.kept import everything_kept
 from tests.support.process import pause
 from tests.systemd import probe
-from tests.systemd.ending import backlog, giving_up, overrun, signalled_twice
+from tests.systemd.ending import backlog, giving_up, not_handed, overrun, signalled_twice
 from tests.systemd.holding import connections, encrypted, limits
 from tests.systemd.machine import (
     DITAD,
@@ -438,7 +438,19 @@ STORY: Final[tuple[Callable[[Service], Awaitable[None]], ...]] = (
         wedged,
         reloading,
     ),
-    *(encrypted, backlog, signalled_twice, overrun, giving_up, alone, refused_settings, reader, secrets, stopping),
+    *(
+        encrypted,
+        backlog,
+        signalled_twice,
+        overrun,
+        giving_up,
+        not_handed,
+        alone,
+        refused_settings,
+        reader,
+        secrets,
+        stopping,
+    ),
 )
 
 

@@ -102,6 +102,23 @@ async def giving_up(service: Service) -> None:
     checks.equal("... and K is the books again", [], (await service.agreed())["problems"])
 
 
+async def not_handed(service: Service) -> None:
+    """A file of LoadCredential= that is not there: nothing is started again by itself, and the doctor names the file."""
+    checks, path = service.checks, SETTINGS.parent / "main.api_key"
+    away = path.rename(path.with_name("away"))
+    await run("systemctl", "stop", "ditad.socket", UNIT)
+    await run("systemctl", "start", UNIT)
+    state = await show("ActiveState", "ExecMainStatus", "NRestarts")
+    checks.equal("without a file of a key it fails, once", {"failed", "243", "0"}, set(state.values()))
+    named = await run(DITAD, "doctor", "--unit", UNIT, "--json")
+    found = [check for check in json.loads(named.out)["checks"] if check["check"] == "unit keys"]
+    checks.that("... and the doctor names it", [str(path) in check["said"] for check in found] == [True], found)
+    away.rename(path)
+    await run("systemctl", "reset-failed", UNIT, "ditad.socket")
+    await run("systemctl", "start", "ditad.socket", UNIT, check=True)
+    checks.equal("... and with it K is the books again", [], (await service.agreed())["problems"])
+
+
 async def _given_up() -> bool:
     states = [(await show("ActiveState", unit=unit))["ActiveState"] for unit in (UNIT, "ditad.socket")]
     return states == ["failed", "failed"]

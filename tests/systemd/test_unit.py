@@ -64,6 +64,7 @@ def test_a_mistake_would_be_found(tmp_path: Path) -> None:
         "Type=notify",
         "Restart=on-failure",
         "RestartPreventExitStatus=78",
+        "RestartPreventExitStatus=243",
         "StateDirectory=ditad",
         "RuntimeDirectory=ditad",
         "LogRateLimitIntervalSec=0",
