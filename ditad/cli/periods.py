@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any
 import click
 
 from ditad.cli.moments import moment
-from ditad.errors import JournalError, SettingsError, UsageError
+from ditad.errors import JournalError, UsageError
 from ditad.records import micros_of
 
 
@@ -50,12 +51,11 @@ def in_period(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def need(library: str, extra: str) -> None:
-    """Say how an extra is installed where a library of it is missing; raises `SettingsError`."""
+    """Say how an extra is installed where a library of it is missing; raises `UsageError`."""
     if importlib.util.find_spec(library) is None:
-        raise SettingsError(
-            [
-                f"{library} is not installed: this verb needs it, pip install 'ditad[{extra}]' brings it (.[{extra}] in a clone)"
-            ]
+        raise UsageError(
+            f"this needs the extra `{extra}` ({library} is missing): "
+            f"{sys.executable} -m pip install 'ditad[{extra}]' (in a clone '.[{extra}]')"
         )
 
 

@@ -184,7 +184,7 @@ async def test_an_extra_that_is_missing(
     library: str,
     extra: str,
 ) -> None:
-    """It is said in a sentence how to install it."""
+    """It is said in a sentence how to install it beside this very program, and ends as `top` without its extra does."""
     found = importlib.util.find_spec
 
     def without(name: str) -> ModuleSpec | None:
@@ -192,7 +192,7 @@ async def test_an_extra_that_is_missing(
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     code, _, err = run(*verb, "--config", str(settings), "--out", str(tmp_path / "out"))
-    assert (78, True) == (code, f"pip install 'ditad[{extra}]'" in err)
+    assert (64, True) == (code, f"{sys.executable} -m pip install 'ditad[{extra}]'" in err)
     assert 1 == len(err.splitlines())
 
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.systemd.recipe import ROOT, WHEELS
+from tests.systemd.recipe import EXTRAS, ROOT, WHEELS
 
 SANDBOX: Final = ROOT.parent / "shared" / "tools" / "systemd_sandbox.sh"
 """It lies beside the checkout, not in it."""
@@ -34,7 +34,7 @@ def build_wheels(folder: Path) -> None:
     subprocess.run([PYTHON, "-m", "venv", folder / "venv"], check=True, timeout=BUILD_S_MAX)
     pip = folder / "venv" / "bin" / "pip"
     done = subprocess.run(
-        [pip, "wheel", "-q", "--disable-pip-version-check", "-w", folder / "wheels", ROOT],
+        [pip, "wheel", "-q", "--disable-pip-version-check", "-w", folder / "wheels", f"{ROOT}{EXTRAS}"],
         check=False,
         capture_output=True,
         text=True,

@@ -158,6 +158,8 @@ async def peers(service: Service) -> None:
     checks.equal("a member of the group is answered", "200", (await ask_as(BOT, "GET", snapshot))[0])
     verb = await run("runuser", "-u", BOT, "--", DITAD, "status")
     checks.that("... also the verbs", verb.code == 0, verb)
+    verb = await run("runuser", "-u", BOT, "--", "ditad", "status")
+    checks.that("... by the name that the recipe links", verb.code == 0, verb)
     checks.equal("a stranger is not", "EACCES", (await ask_as(STRANGER, "GET", snapshot))[0])
     verb = await run("runuser", "-u", STRANGER, "--", DITAD, "status")
     checks.that("... and the verb says why in a sentence", verb.code == 69 and "Traceback" not in verb.err, verb)

@@ -12,6 +12,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HEADING: Final = "## As a service"
+EXTRAS: Final = "[tui,report]"
+"""What the service's program is installed with, besides the daemon."""
+
 WHEELS: Final = "/wheels"
 """Where the sandbox sees the wheels."""
 
@@ -26,5 +29,5 @@ def commands(readme: str) -> list[str]:
 
 def as_root(command: str) -> str:
     """Write a command for root, with the wheel instead of the clone."""
-    offline = f"pip install -q --no-index --find-links {WHEELS} ditad"
-    return command.replace("sudo ", "").replace("pip install -q .", offline)
+    offline = rf"pip install -q --no-index --find-links {WHEELS} 'ditad\1'"
+    return re.sub(rf"pip install -q '\.({re.escape(EXTRAS)})'", offline, command.replace("sudo ", ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.recipe import ROOT, as_root, commands
+from tests.systemd.recipe import EXTRAS, ROOT, WHEELS, as_root, commands
 
 UNITS = ROOT / "systemd"
 EXPOSURE_MAX_TENTHS = 12
@@ -95,4 +95,10 @@ def test_the_recipe_is_a_handful_of_lines() -> None:
     assert len(lines) <= 6
     assert all(line.startswith("sudo ") for line in lines)
     assert "/opt/ditad" in lines[0]
-    assert "--find-links" in as_root(lines[0])
+    assert f"--find-links {WHEELS} 'ditad{EXTRAS}'" in as_root(lines[0])
+
+
+def test_who_types_ditad_has_the_services_program() -> None:
+    """The recipe links it to a place that is on the path, of sudo too; without this every example fails."""
+    linked = [line for line in commands((ROOT / "README.md").read_text()) if "ln -s" in line]
+    assert [True] == ["ln -sf /opt/ditad/bin/ditad /usr/local/bin/ " in line for line in linked]
