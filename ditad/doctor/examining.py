@@ -7,10 +7,10 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
-from ditad.config import problems_of_tell, readable, telling
+from ditad.config import AccountSettings, problems_of_tell, readable, telling
 from ditad.doctor import judging_machine, looking
 from ditad.doctor.findings import Finding
 from ditad.doctor.handing import Handed, of_tell
@@ -42,8 +42,22 @@ async def machine(
     if unit is not None:
         shown, problem = await looking.unit_shown(unit)
         yield judging_machine.unit(unit, shown, problem)
+        async for finding in _unread(unit, shown or {}, [config, *_named(accounts)]):
+            yield finding
         for name, path in looking.missing(handed or Handed()):
             yield judging_machine.missing_key(unit, name, str(path))
     if daemon is not None:
         yield judging_machine.state_folder(looking.folder_facts(daemon.state_dir))
         yield judging_machine.disk(looking.disk_facts(daemon.state_dir))
+
+
+async def _unread(unit: str, shown: Mapping[str, str], paths: Sequence[Path]) -> AsyncGenerator[Finding, None]:
+    """Say which files the daemon could not read as whom the unit runs it."""
+    for path in await looking.closed_to(shown.get("User", ""), shown.get("Group", ""), paths):
+        yield judging_machine.closed_to(unit, shown["User"], str(path))
+
+
+def _named(accounts: Sequence[AccountSettings]) -> list[Path]:
+    """Give the files of keys and secrets that the settings name."""
+    sources = [each.credentials for each in accounts]
+    return [path for each in sources for path in (each.api_key_file, each.api_secret_file) if path is not None]

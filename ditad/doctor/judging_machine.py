@@ -47,12 +47,15 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderFacts:
-    """The state folder. `usable`: we may look into it; `creatable`: where it is not there, we could make it."""
+    """The state folder. `usable`: we may look into it; `creatable`: where it is not there, we could make it.
+
+    `held_by` names who has it: `""` where nobody, `None` where that cannot be seen from here.
+    """
 
     file: FileFacts
     usable: bool
     creatable: bool
-    held_by: str = ""
+    held_by: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,8 @@ def state_folder(facts: FolderFacts) -> Finding:
         return warn(check, f"{path} is open to others than its owner ({mode & 0o777:04o})", f"chmod 700 {path}")
     if not facts.usable:
         return unknown(check, f"{path} belongs to uid {facts.file.uid}", "run this as root or as that user")
+    if facts.held_by is None:
+        return ok(check, f"{path}; whether a daemon uses it cannot be seen from here")
     return ok(check, f"{path}, in use by {facts.held_by}" if facts.held_by else f"{path}, not in use")
 
 
@@ -232,7 +237,7 @@ def daemon(account: str, served: Mapping[str, Mapping[str, Any]]) -> Finding:
     return make(
         "daemon",
         f"the verdict is {verdict} {item['verdict'].get('worst_field', '')}".rstrip(),
-        "see `ditad divergences`",
+        f"see `ditad {'divergences' if verdict == 'ERROR' else 'status'}`",
     )
 
 
@@ -268,6 +273,15 @@ def unit(name: str, shown: Mapping[str, str] | None, problem: str = "") -> Findi
     if shown.get("UnitFileState") not in {"enabled", "static", "linked", "generated"}:
         return warn("unit", f"{name} is active, and not started with the machine", f"systemctl enable {name}")
     return ok("unit", f"{name} is active as {user}")
+
+
+def closed_to(unit_name: str, user: str, path: str) -> Finding:
+    """Say that whoever the unit runs as cannot read a file that the daemon needs."""
+    return error(
+        "unit files",
+        f"{user}, whom {unit_name} runs as, cannot read {path}",
+        "give that user's group the right to read it, and to pass its folder, or make it theirs if it holds a secret",
+    )
 
 
 def missing_key(unit_name: str, name: str, path: str) -> Finding:

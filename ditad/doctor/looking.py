@@ -8,11 +8,14 @@ takes long to load is needed, so that there is something to read at once.
 from __future__ import annotations
 
 import asyncio
+import grp
 import json
 import os
+import pwd
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ditad.doctor.handing import Handed, handed
 from ditad.doctor.judging_machine import DiskFacts, FileFacts, FolderFacts
@@ -22,6 +25,14 @@ LOCK_NAME: Final = "ditad.lock"
 
 ANSWER_S_MAX: Final = 5.0
 LOCKS: Final = Path("/proc/locks")
+LOCK_KIND, LOCK_PID, LOCK_PLACE = 1, 4, 5
+"""The words of a line of it, as `3: FLOCK  ADVISORY  WRITE 3858 fe:00:2359303 0 EOF`. (proc(5))"""
+
+PROCESSES: Final = Path("/proc")
+PID_NAMESPACE: Final = PROCESSES / "self" / "ns" / "pid"
+MACHINES_OWN: Final = "pid:[4026531836]"
+"""PROC_PID_INIT_INO of the kernel: the namespace in which every process is seen."""
+
 UNIT_PROPERTIES: Final = (
     "LoadState",
     "ActiveState",
@@ -31,7 +42,9 @@ UNIT_PROPERTIES: Final = (
     "ExecMainStatus",
     "NRestarts",
     "User",
+    "Group",
 )
+TRY_TO_READ: Final = 'for each; do test -r "$each" || echo "$each"; done'
 HANDED_PROPERTIES: Final = ("LoadCredential", "LoadCredentialEncrypted")
 
 
@@ -68,16 +81,34 @@ def _nearest(path: Path) -> Path:
     return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
 
 
-def _holder(lock: Path) -> str:
-    """Find in the kernel's list of locks who has the state folder; `""` where nobody, or nobody that we are shown."""
+def _holder(lock: Path) -> str | None:
+    """Find in the kernel's list of locks who has the state folder; `""` where nobody, `None` where we are not shown all.
+
+    The list names a file by device and inode. On an overlay it has the device beneath, which `stat` does not tell: there
+    a lock on the same inode counts if it is held by the process that the file names. Of other process namespaces than
+    the machine's own only those below are listed, so that an empty list proves nothing.
+    """
     try:
-        found, locks = lock.stat(), LOCKS.read_text()
-        pid = lock.read_text()[:32].strip()
-    except OSError:
+        found = lock.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return ""
+    except OSError:
+        return None
+    try:
+        locks, pid = LOCKS.read_text(), lock.read_text()[:32].strip()
+        everybody = PID_NAMESPACE.readlink().name == MACHINES_OWN
+    except OSError:
+        return None
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    held = any(line.split()[1] == "FLOCK" and place in line.split() for line in locks.splitlines() if "FLOCK" in line)
-    return f"pid {pid}" if held and pid.isdigit() else "a daemon" if held else ""
+    flocks = [words for words in map(str.split, locks.splitlines()) if words[LOCK_KIND : LOCK_KIND + 1] == ["FLOCK"]]
+    alike = [words for words in flocks if words[LOCK_PLACE].rpartition(":")[2] == str(found.st_ino)]
+    if any(words[LOCK_PLACE] == place or words[LOCK_PID] == pid for words in alike):
+        return f"pid {pid}" if pid.isdigit() else "a daemon"
+    return "" if everybody and not alike and not _lives(pid) else None
+
+
+def _lives(pid: str) -> bool:
+    return pid.isdigit() and (PROCESSES / pid).exists()
 
 
 def disk_facts(path: Path) -> DiskFacts:
@@ -123,6 +154,21 @@ async def handed_over(unit: str) -> Handed | None:
         return None
 
 
+async def closed_to(user: str, group: str, paths: Sequence[Path]) -> list[Path]:
+    """Try as a user which files that are there cannot be read; of nobody anything is known where we cannot be them."""
+    try:
+        found = pwd.getpwnam(user)
+        gid = grp.getgrnam(group).gr_gid if group else found.pw_gid
+    except KeyError:
+        return []
+    there = [path for path in paths if file_facts(path).mode is not None]
+    if os.geteuid() or not there:
+        return []
+    who = {"user": found.pw_uid, "group": gid, "extra_groups": os.getgrouplist(user, gid)}
+    out, _ = await _told("/bin/sh", "-c", TRY_TO_READ, "sh", *map(str, there), **who)
+    return [path for path in there if out is not None and f"{path}\n" in out]
+
+
 def missing(given: Handed) -> list[tuple[str, Path]]:
     """Give the names and files of a unit's secrets that are certainly not there."""
     return [
@@ -132,7 +178,7 @@ def missing(given: Handed) -> list[tuple[str, Path]]:
     ]
 
 
-async def _told(*words: str) -> tuple[str | None, str]:
+async def _told(*words: str, **who: Any) -> tuple[str | None, str]:
     """Run a program of systemd's to its end; gives what it says, or why it does not."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -140,6 +186,7 @@ async def _told(*words: str) -> tuple[str | None, str]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            **who,
         )
     except OSError as exc:
         return None, f"{words[0]}: {(exc.strerror or 'it failed').lower()}"

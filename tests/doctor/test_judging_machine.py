@@ -72,6 +72,7 @@ def folder(mode: int | None, **facts: Any) -> FolderFacts:
     [
         (folder(FOLDER | 0o700), OK, "not in use"),
         (folder(FOLDER | 0o700, held_by="pid 17"), OK, "in use by pid 17"),
+        (folder(FOLDER | 0o700, held_by=None), OK, "whether a daemon uses it cannot be seen from here"),
         (folder(None), OK, "the first start makes it"),
         (folder(None, creatable=False), WARN, "cannot make it"),
         (folder(FOLDER | 0o750), WARN, "chmod 700 /var/x"),
@@ -188,7 +189,7 @@ def item(status: str = "OK", **more: Any) -> dict[str, Any]:
     ("listed", "status", "words"),
     [
         (item(), OK, "the books agree"),
-        (item("WARN"), WARN, "the verdict is WARN f"),
+        (item("WARN"), WARN, "the verdict is WARN f; see `ditad status`"),
         (item("ERROR"), ERROR, "ditad divergences"),
         (item("UNKNOWN"), UNKNOWN, "UNKNOWN"),
         (item("ODD"), UNKNOWN, "ODD"),
@@ -243,6 +244,12 @@ def test_unit(shown: dict[str, str], status: Status, words: str) -> None:
     found = judging.unit("ditad.service", {**SOUND, **shown})
     assert status is found.status
     assert words in told(found)
+
+
+def test_a_file_that_the_units_user_cannot_read() -> None:
+    """It is named with the user: root reads everything, and would not notice."""
+    found = judging.closed_to("ditad.service", "ditad", "/etc/x.toml")
+    assert (ERROR, "ditad, whom ditad.service runs as, cannot read /etc/x.toml") == (found.status, found.said)
 
 
 def test_a_key_of_the_unit_that_is_not_there() -> None:

@@ -270,6 +270,22 @@ async def test_the_keys_are_found_where_the_unit_has_them(folder: Path) -> None:
     assert "to do: run it with CREDENTIALS_DIRECTORY=/etc/ditad, the folder of main.api_secret" in unsaid["credentials"]
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can try as somebody else")
+async def test_settings_that_are_roots_own_are_not_the_daemons(folder: Path) -> None:
+    """The doctor may read them as root, and still says that the unit's user may not; of the keys' files too."""
+    fake = folder / "systemctl"
+    fake.write_text("#!/bin/sh\necho LoadState=loaded\necho ActiveState=active\necho User=nobody\n")
+    fake.chmod(0o755)
+    account = account_settings(folder, "main", rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9/swap-market")
+    settings = settings_file(folder, account)
+    _, out, _ = await doctor(settings, "--unit", "ditad", environ={"PATH": f"{folder}:{os.environ['PATH']}"})
+    lines = [line for line in out.splitlines() if line.startswith("ERROR    unit files")]
+    files = [str(settings), *(f"{folder}/main.{word}" for word in ("api_key", "api_secret"))]
+    assert [f"nobody, whom ditad runs as, cannot read {path}" for path in files] == [
+        line.split("  ")[-1].strip().partition(";")[0] for line in lines
+    ], out
+
+
 async def test_systemd_that_complains_is_not_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes with an exit code is no answer."""
     fake = folder / "systemctl"

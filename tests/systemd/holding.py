@@ -23,7 +23,7 @@ KNOWN: Final = {
     "WatchdogUSec": "20s",
     "TimeoutStopUSec": "10s",
     "Restart": "on-failure",
-    "RestartPreventExitStatus": "64 65 78",
+    "RestartPreventExitStatus": "64 65 78 243",
     "StartLimitBurst": "10",
     "StartLimitIntervalUSec": "5min",
     "NoNewPrivileges": "yes",
