@@ -12,7 +12,8 @@ import click
 
 from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
-from ditad.errors import JournalDamagedError, UsageError
+from ditad.cli.periods import refuse_place
+from ditad.errors import JournalDamagedError
 from ditad.journal import Reader
 
 
@@ -22,9 +23,8 @@ from ditad.journal import Reader
 def backup(journals: Journals, out: Path) -> int:
     """Copy one account's journal; restoring it is copying it back, which opens a gap."""
     account = journals.only
-    if out.exists():
-        raise UsageError(f"--out: {out} exists already, and nothing is overwritten: name a file that does not")
     with Reader.open(journals.folder, account) as reader:
+        refuse_place(out)
         reader.copy_to(out)
     with Reader.open_file(out, account) as copy:
         problems = copy.integrity()

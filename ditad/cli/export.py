@@ -14,7 +14,7 @@ import click
 
 from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
-from ditad.cli.periods import Period, in_period, need, refuse_existing, whole_file, whole_folder
+from ditad.cli.periods import Period, in_period, need, refuse_place, whole_file, whole_folder
 from ditad.cli.progress import progress
 
 PHASES = ("journal", "records", "days")
@@ -45,7 +45,7 @@ def export(journals: Journals, period: Period, form: str, out: Path) -> int:
     account = journals.only
     if form == "parquet":
         need("pyarrow", "export")
-    refuse_existing(out)
+    refuse_place(out)
     with progress(account, *PHASES) as step, ExitStack() as stack:
         # Loaded behind the bar's first drawing: the journal and the fold take a moment to load.
         from ditad.chronicle import chronicle_of  # noqa: PLC0415

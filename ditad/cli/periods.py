@@ -59,12 +59,19 @@ def need(library: str, extra: str) -> None:
         )
 
 
-def refuse_existing(out: Path) -> None:
-    """Refuse a place that is taken, before any work is done for it; raises `UsageError`."""
-    if out.exists():
-        raise UsageError(f"--out: {out} exists already, and nothing is overwritten: name a place that does not")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"--out: there is no folder {out.absolute().parent}")
+def refuse_place(out: Path) -> None:
+    """Refuse a place that is taken or can never be written to, before any work is done for it; raises `UsageError`."""
+    folder = out.absolute().parent
+    try:
+        if out.exists():
+            raise UsageError(f"--out: {out} exists already, and nothing is overwritten: name a place that does not")
+        if not folder.is_dir():
+            raise UsageError(f"--out: the folder {folder} does not exist: make it, or name another place")
+        open_to_us = os.access(folder, os.W_OK | os.X_OK)
+    except PermissionError:
+        open_to_us = False
+    if not open_to_us:
+        raise UsageError(f"--out: this user may not write into {folder}: name another place, or run it as its owner")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import click
 
 from ditad.cli.examples import examples
 from ditad.cli.journals import Journals, on_journals
-from ditad.cli.periods import Period, in_period, need, refuse_existing, whole_file
+from ditad.cli.periods import Period, in_period, need, refuse_place, whole_file
 from ditad.cli.progress import progress
 
 PHASES = ("journal", "snapshots", "records")
@@ -33,7 +33,7 @@ def report(journals: Journals, period: Period, out: Path) -> int:
     """Write one self-contained page: equity, profit, costs, the verdict's timeline, closed trades."""
     account = journals.only
     need("jinja2", "report")
-    refuse_existing(out)
+    refuse_place(out)
     with progress(account, *PHASES) as step, ExitStack() as stack:
         # Loaded behind the bar's first drawing: the journal, the fold and the template engine take a moment.
         from ditad.chronicle import chronicle_of  # noqa: PLC0415

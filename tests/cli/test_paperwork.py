@@ -111,7 +111,7 @@ async def test_nothing_is_overwritten(settings: Path, tmp_path: Path, verb: tupl
     code, _, err = run(*verb, "--config", str(settings), "--out", str(taken))
     assert (64, True, "mine") == (code, "nothing is overwritten" in err, taken.read_text())
     code, _, err = run(*verb, "--config", str(settings), "--out", str(tmp_path / "none" / "x"))
-    assert (64, True) == (code, "there is no folder" in err)
+    assert (64, True) == (code, f"--out: the folder {tmp_path}/none does not exist" in err)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -19,8 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from ditad.api.doors import ConflictError
+from ditad.cli.periods import refuse_place
 from ditad.cli.verbs import ditad as group
-from ditad.errors import JournalNotOursError
+from ditad.errors import JournalNotOursError, UsageError
 from ditad.journal import Journal, Reader, journal_path
 from tests.api.fake_daemon import FakeAccount, FakeDaemon, record, serving
 from tests.benchmarks.long_life import Life
@@ -273,7 +274,18 @@ async def test_a_backup_is_a_journal(settings: Path, tmp_path: Path) -> None:
     code, _, err = run("backup", "--config", str(settings), "--out", str(out))
     assert (64, True) == (code, "nothing is overwritten" in err)
     code, _, err = run("backup", "--config", str(settings), "--out", str(tmp_path / "none" / "x"))
-    assert 74 == code
+    assert (64, True) == (code, f"--out: the folder {tmp_path}/none does not exist: make it" in err)
+
+
+@pytest.mark.parametrize("depth", ["x", "deep/x"])
+def test_a_place_that_others_keep_to_themselves(depth: str) -> None:
+    """Who may not write there, or not even look, is told so at once, and not of a disk that has failed."""
+    folder = short_folder()
+    try:
+        with kept_from_us(folder), pytest.raises(UsageError, match="this user may not write into"):
+            refuse_place(folder / depth)
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -282,6 +294,8 @@ async def shown() -> AsyncIterator[Path]:
     folder = short_folder()
     folder.chmod(0o755)
     (folder / "state").mkdir(mode=0o700)
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o777)
     await journaled(folder / "state", islice(Life().events(), 20), checkpoint_events=80)
     urls = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1/swap-market"}
     path = settings_file(folder, account_settings(folder, NAME, **urls))
@@ -311,7 +325,8 @@ async def test_a_journal_that_is_somebody_elses(shown: Path, verb: tuple[str, ..
     state = shown.parent / "state"
 
     def words(name: str) -> tuple[str, ...]:
-        out = (str(shown.parent / name),) if verb[-1] == "--out" else ()
+        place = shown.parent if verb[0] == "backup" else shown.parent / "open"
+        out = (str(place / name),) if verb[-1] == "--out" else ()
         return (*verb, *out, "--config", str(shown))
 
     owner = pwd.getpwuid(state.stat().st_uid).pw_name
