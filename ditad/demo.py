@@ -35,6 +35,11 @@ from ditad.records import RecordType
 ACTIONS_PER_S = 40
 """How fast the demo's bot trades; the default ten seconds are some hundreds of fills."""
 
+FOREWORD = (
+    f"two accounts of a simulated exchange, {ACTIONS_PER_S} acts a second each, with forced closes and with amounts that"
+    " no push tells, on purpose: until each fact is heard the verdict is not OK; at the end it must be"
+)
+
 READY_S_MAX = 30.0
 SETTLE_S_MAX = 30.0
 ANSWERS_MAX = 5
@@ -106,6 +111,8 @@ def _place(keep: Path | None) -> Iterator[Path]:
 
 def run_demo(duration_s: float, as_json: bool, keep: Path | None = None) -> int:
     """Run the demo in a temporary folder, or in one that is kept with its journals; gives the exit code."""
+    if not as_json:
+        click.echo(FOREWORD)
     with _place(keep) as place, (place / "log").open("wb") as log:
         stream = configure(form="json", fd=log.fileno())
         try:

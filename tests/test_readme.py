@@ -338,6 +338,7 @@ async def test_a_demo_is_kept_and_reported(folder: Path) -> None:
     code, out, err = await shell(told, cwd=folder, environ={"PYTHONPATH": str(ROOT)}, wait_s=BENCHMARK_S_MAX)
     assert 0 == code, (out[-2000:], err[-2000:])
     assert "of hedge" in out
+    assert out.startswith("two accounts of a simulated exchange, 40 acts a second each, with forced closes"), out[:300]
     assert (folder / "demo.html").exists()
     code, _, err = await shell(told, cwd=folder, environ={"PYTHONPATH": str(ROOT)})
     assert (64, True) == (code, "--keep: " in err)

@@ -101,4 +101,4 @@ def test_the_recipe_is_a_handful_of_lines() -> None:
 def test_who_types_ditad_has_the_services_program() -> None:
     """The recipe links it to a place that is on the path, of sudo too; without this every example fails."""
     linked = [line for line in commands((ROOT / "README.md").read_text()) if "ln -s" in line]
-    assert [True] == ["ln -sf /opt/ditad/bin/ditad /usr/local/bin/ " in line for line in linked]
+    assert [True] == ["ln -sf /opt/ditad/bin/ditad /usr/local/bin/" in line for line in linked]
