@@ -134,6 +134,8 @@ async def examined(service: Service) -> None:
     others = {name: check["said"] for name, check in found.items() if check["status"] != "OK"}
     service.checks.equal("doctor warns of what the key may do, and of nothing else", ["key rights"], list(others))
     service.checks.that("... and knows how systemd has it", "active as ditad" in found["unit"]["said"], others)
+    pid, folder = await main_pid(), found["state folder"]["said"]
+    service.checks.that("... and who uses the state folder, on this overlay", f"in use by pid {pid}" in folder, folder)
 
 
 async def log(service: Service) -> None:
