@@ -35,8 +35,7 @@ def top(asked: Asked) -> int:
         if (exc.name or "").startswith("ditad"):
             raise
         raise UsageError(
-            f"this needs the extra `tui` ({exc.name} is missing): "
-            f"{sys.executable} -m pip install 'ditad[tui]' (in a clone '.[tui]')"
+            f"top needs the extra `tui` ({exc.name} is missing): {sys.executable} -m pip install 'ditad[tui]'"
         ) from exc
 
     async def shown(client: ApiClient) -> None:
