@@ -195,6 +195,7 @@ def _change_position(turn: Turn, order: Order, removed: list[Piece], added: list
     old = [fill for piece in removed for fill in booked[piece.z1]]
     told = [piece for piece in added if not any(_overlap(piece, gone) for gone in collapsed)]
     new = [fill for piece in told for fill in _book_fills(order, piece)]
+    turn.touched.add(order.symbol)
     if old != new:  # a fee that was learnt is nothing to the book, which would be folded again from there
         position.change(removed=old, added=new)
     turn.move_quantity(key, sub(position.run.quantity, before))
@@ -258,6 +259,7 @@ def rebook(turn: Turn, order: Order) -> None:
     if position is None:
         return
     booked = [fill for fill in position.fills if fill.order_id == order.order_id]
+    turn.touched.add(order.symbol)
     position.change(removed=booked, added=[replace(fill, compared=False) for fill in booked])
     turn.changed = True
 

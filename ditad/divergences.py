@@ -118,17 +118,19 @@ def _confirm_twins(state: State, name: str) -> None:
     twins.confirmed = sub(k, twins.statements[-1].value)
 
 
-def follow_divergences(turn: Turn, findings: Sequence[Finding]) -> None:
-    """Open, update and close divergences as the findings of all fields say; what only waits for its twin closes none."""
+def follow_divergences(turn: Turn, spoken: Sequence[Finding], findings: Sequence[Finding]) -> None:
+    """Open, update and close divergences as the findings of all fields say; what only waits for its twin closes none.
+
+    `spoken` are those of `findings` that may be a divergence: all but what R3 finds equal.
+    """
     state = turn.state
     live = {
         finding.field: finding
-        for finding in findings
+        for finding in spoken
         if (finding.klass is not None or state.lasting) and _is_divergence(turn, finding)
     }
     if not live and not state.divergences:
         return
-    found = {finding.field: finding for finding in findings}
     for name, finding in live.items():
         known = state.divergences.get(name)
         if known is None:
@@ -136,7 +138,9 @@ def follow_divergences(turn: Turn, findings: Sequence[Finding]) -> None:
         else:
             _update_divergence(turn, known, finding)
     of_positions: list[Attribution] = []
-    for name in [name for name in state.divergences if name not in live]:
+    others = [name for name in state.divergences if name not in live]
+    found = {finding.field: finding for finding in findings} if others else {}
+    for name in others:
         known, now = state.divergences[name], found.get(name)
         if now is not None or known.rule == "R3":
             hear_change(turn, known, now)

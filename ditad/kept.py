@@ -3,24 +3,64 @@
 What enters: the fold's state, and what is made of parts of it. What leaves: the same as if it had just been made.
 What holds: nothing in here is state, and no checkpoint has it; what was made of some objects is given again only for
 those very objects, which are kept beside it and are never changed, so a projection that begins with nothing kept
-gives the same bytes. One entry a position and kind; positions are bounded by the account's symbols.
+gives the same bytes. Of positions only those are looked at whose symbol a turn named since. Sums are added up again
+from the parts of them that changed, never corrected by a difference, so that a sum has the digits it would have had.
+One entry a position and kind; positions are bounded by the account's symbols.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from operator import is_
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from ditad.money import exact_sum
+from ditad.book import Position
+from ditad.events import (
+    AccountPush,
+    BalanceReport,
+    BotSettlement,
+    BotSlots,
+    LeveragePush,
+    Marks,
+    OrderPush,
+    PositionSide,
+    PushRejected,
+    QuestionFailed,
+    StreamChanged,
+    Tick,
+)
+from ditad.money import ZERO, add
 from ditad.reconcile import DivergenceClass, Finding
 from ditad.state import State
 from ditad.stepping import Run
+from ditad.turn import Turn
 
 Made = TypeVar("Made")
+Whole = TypeVar("Whole")
+
+CHUNK = 16
+"""Neighbours that are put together as one: of what all positions make, only the part with a changed one is made anew."""
+
+NAMING = frozenset(
+    {
+        OrderPush,
+        AccountPush,
+        LeveragePush,
+        Marks,
+        BalanceReport,
+        QuestionFailed,
+        StreamChanged,
+        PushRejected,
+        Tick,
+        BotSlots,
+        BotSettlement,
+    }
+)
+"""Bodies after which a turn names every symbol of which anything changed; after any other all may have."""
+
+SIDES = tuple(side.value for side in PositionSide)
 
 
 class Kept(Generic[Made]):
@@ -39,35 +79,79 @@ class Kept(Generic[Made]):
         return made
 
 
-class ByPlace(Generic[Made]):
-    """What was made for each of some keys, and all of it in their order, which is the same list while nothing changed.
+class Places(Generic[Made, Whole]):
+    """What was made for each key of one of the state's mappings, in the order of the keys, and what all of it makes.
 
-    `held` has for each key what it was made of, and what was made: whoever reads compares those very objects, in one
-    loop over all keys, and calls `put` for what is another one.
+    `held` has for each key what it was made of, and what was made. Whoever reads asks which keys are `due`, compares
+    those very objects, and calls `put` for what is another one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: Callable[[Sequence[Made]], Whole], joined: Callable[[Sequence[Whole]], Whole]) -> None:
+        """`together` makes one of what was made for some keys, `joined` one of several such."""
         self.held: dict[str, tuple[Any, Made]] = {}
+        self._together, self._joined = together, joined
         self._keys: list[str] = []
-        self._made: list[Made] = []
-        self._changed = True
+        self._places: dict[str, int] = {}
+        self._chunks: list[Whole] = []
+        self._stale: set[int] = set()
+        self._whole: Whole | None = None
+        self._due: dict[str, None] | None = None
+
+    def hear(self, keys: Iterable[str] | None) -> None:
+        """Hear for which keys something may have changed; `None`: for all, and there may be other keys."""
+        if keys is None:
+            self._due = None
+        elif self._due is not None:
+            self._due.update(dict.fromkeys(keys))
+
+    def due(self, keyed: Mapping[str, object]) -> list[str]:
+        """Give the keys that are to be looked at again."""
+        due = self._due
+        if due is not None and len(keyed) == len(self._places):
+            if not due:
+                return []
+            self._due = {}
+            places = self._places
+            if not [key for key in due if (key in keyed) is not (key in places)]:
+                return [key for key in due if key in keyed]
+        return self._all(keyed)
+
+    def _all(self, keyed: Mapping[str, object]) -> list[str]:
+        """Put the keys in their order, and look at all of them."""
+        self._due = {}
+        keys = sorted(keyed)
+        if keys != self._keys or self._whole is None:
+            self._keys, self._places = keys, {key: place for place, key in enumerate(keys)}
+            self.held = {key: self.held[key] for key in keys if key in self.held}
+            self._chunks, self._whole = [], None
+        return keys
 
     def put(self, key: str, parts: Any, made: Made) -> None:
         """Remember what was made of other parts now."""
         self.held[key] = parts, made
-        self._changed = True
+        self._stale.add(self._places[key] // CHUNK)
 
-    def all(self, keys: list[str]) -> list[Made]:
-        """Give what was made for these keys; nobody changes the keys, or the list."""
-        if self._changed or keys is not self._keys:
-            held = self.held
-            self._keys, self._made, self._changed = keys, [held[key][1] for key in keys], False
-        return self._made
+    def whole(self) -> Whole:
+        """Give what all of it makes: the same object while nothing changed; nobody changes it."""
+        if self._whole is None:
+            firsts = range(0, len(self._keys), CHUNK)
+            self._chunks = [self._chunk(first) for first in firsts] or [self._together(())]
+        elif not self._stale:
+            return self._whole
+        else:
+            for place in self._stale:
+                self._chunks[place] = self._chunk(place * CHUNK)
+        self._stale.clear()
+        self._whole = self._chunks[0] if len(self._chunks) == 1 else self._joined(self._chunks)
+        return self._whole
+
+    def _chunk(self, first: int) -> Whole:
+        held = self.held
+        return self._together([held[key][1] for key in self._keys[first : first + CHUNK]])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantities:
-    """R3's findings of all positions; `unsaid` are those with something to say, `waiting` those that wait for a twin."""
+class Quantities(NamedTuple):
+    """R3's findings of some positions; `unsaid` are those with something to say, `waiting` those that wait for a twin."""
 
     findings: list[Finding]
     unsaid: list[Finding]
@@ -75,90 +159,210 @@ class Quantities:
     deltas: dict[str, Decimal]
 
 
-def quantities_of(found: list[list[Finding]]) -> Quantities:
+def quantities_of(found: Sequence[list[Finding]]) -> Quantities:
     """Put the findings of each position together."""
     findings = list(itertools.chain.from_iterable(found))
     unsaid = [one for one in findings if one.klass is not None]
-    return Quantities(
-        findings=findings,
-        unsaid=unsaid,
-        waiting=[one for one in unsaid if one.klass is DivergenceClass.UNSETTLED],
-        deltas={one.field: one.delta for one in findings},
-    )
+    waiting = [one for one in unsaid if one.klass is DivergenceClass.UNSETTLED]
+    return Quantities(findings, unsaid, waiting, {one.field: one.delta for one in findings})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Sums over the book's positions as they stand; `doubtful` names each whose quantity or entry is not known."""
-
-    realized: Decimal
-    realized_compared: Decimal
-    stated_compared: Decimal
-    realized_slack: Decimal
-    closes: int
-    closed_ticks: Decimal
-    closed_trades: int
-    votes_exact: int
-    votes_rounded: int
-    open: int
-    doubtful: tuple[tuple[str, str], ...]
+def _joined_quantities(parts: Sequence[Quantities]) -> Quantities:
+    deltas: dict[str, Decimal] = {}
+    for part in parts:
+        deltas |= part.deltas
+    lists = zip(*[part[:3] for part in parts], strict=True)
+    findings, unsaid, waiting = (list(itertools.chain.from_iterable(one)) for one in lists)
+    return Quantities(findings, unsaid, waiting, deltas)
 
 
-def totals_of(keys: list[str], runs: list[Run]) -> Totals:
-    """Add up what the runs of all positions hold."""
+class Totals(NamedTuple):
+    """Sums over the book's positions as they stand.
+
+    `doubtful` counts those whose quantity or entry is not known, `open_ended` the open ones whose cost has a slack,
+    `untold` those whose price step nobody told.
+    """
+
+    realized: Decimal = ZERO
+    realized_compared: Decimal = ZERO
+    stated_compared: Decimal = ZERO
+    realized_slack: Decimal = ZERO
+    closes: int = 0
+    closed_ticks: Decimal = ZERO
+    closed_trades: int = 0
+    votes_exact: int = 0
+    votes_rounded: int = 0
+    open: int = 0
+    doubtful: int = 0
+    open_ended: int = 0
+    untold: int = 0
+
+
+def totals_of(parts: Sequence[Totals]) -> Totals:
+    """Add up what several hold."""
+    realized = compared = stated = slack = ticks = ZERO
+    closes = trades = exact = rounded = open_ = doubtful = ended = untold = 0
+    for part in parts:
+        realized, compared, stated = add(realized, part[0]), add(compared, part[1]), add(stated, part[2])
+        slack, ticks = add(slack, part[3]), add(ticks, part[5])
+        closes, trades, exact, rounded = closes + part[4], trades + part[6], exact + part[7], rounded + part[8]
+        open_, doubtful, ended, untold = open_ + part[9], doubtful + part[10], ended + part[11], untold + part[12]
     return Totals(
-        realized=exact_sum([run.realized for run in runs]),
-        realized_compared=exact_sum([run.realized_compared for run in runs]),
-        stated_compared=exact_sum([run.stated_compared for run in runs]),
-        realized_slack=exact_sum([run.realized_slack for run in runs]),
-        closes=sum([run.closes for run in runs]),
-        closed_ticks=exact_sum([run.closed_ticks for run in runs]),
-        closed_trades=sum([run.closed_trades for run in runs]),
-        votes_exact=sum([run.votes_exact for run in runs]),
-        votes_rounded=sum([run.votes_rounded for run in runs]),
-        open=sum([1 for run in runs if run.quantity]),
-        doubtful=tuple(
-            (key, text)
-            for key, run in zip(keys, runs, strict=True)
-            for doubtful, text in (
-                (bool(run.waiting), "a close beyond what is open waits"),
-                (run.uncertain, "its entry is not known"),
-            )
-            if doubtful
-        ),
+        realized,
+        compared,
+        stated,
+        slack,
+        closes,
+        ticks,
+        trades,
+        exact,
+        rounded,
+        open_,
+        doubtful,
+        ended,
+        untold,
     )
+
+
+def _totals_of_run(run: Run, tick: Decimal | None) -> Totals:
+    return Totals(
+        run.realized,
+        run.realized_compared,
+        run.stated_compared,
+        run.realized_slack,
+        run.closes,
+        run.closed_ticks,
+        run.closed_trades,
+        run.votes_exact,
+        run.votes_rounded,
+        1 if run.quantity else 0,
+        1 if run.waiting or run.uncertain else 0,
+        1 if run.cost_slack and run.quantity else 0,
+        1 if tick is None else 0,
+    )
+
+
+class Valued(NamedTuple):
+    """What quantities are worth: K's and E's at E's mark, K's at its own; `spoke`: a mark was told, or all is flat.
+
+    `stale`: of one of them the two marks are too far apart.
+    """
+
+    k: Decimal = ZERO
+    e: Decimal = ZERO
+    own: Decimal = ZERO
+    spoke: bool = False
+    stale: bool = False
+
+
+def valued_of(parts: Sequence[Valued]) -> Valued:
+    """Add up what several are worth."""
+    k = e = own = ZERO
+    for part in parts:
+        k, e, own = add(k, part[0]), add(e, part[1]), add(own, part[2])
+    return Valued(k, e, own, any(part[3] for part in parts), any(part[4] for part in parts))
+
+
+class Rows(NamedTuple):
+    """Rows of a snapshot, and their JSON, with a comma between them."""
+
+    rows: list[dict[str, object]]
+    text: bytes
+
+
+def rows_of(parts: Sequence[Rows | None]) -> Rows:
+    """Put rows together; `None` stands for a position that has none."""
+    some = [part for part in parts if part is not None and part.rows]
+    return Rows(list(itertools.chain.from_iterable([one.rows for one in some])), b",".join([one.text for one in some]))
+
+
+class Held(NamedTuple):
+    """Open positions of K: their rows, unrealised profit, notional and margin (`None`: a mark or leverage lacks)."""
+
+    rows: Rows
+    unrealized: Decimal | None = ZERO
+    notional: Decimal | None = ZERO
+    margin: Decimal | None = ZERO
+
+
+def held_of(parts: Sequence[Held | None]) -> Held:
+    """Put positions together; `None` stands for one that is not open."""
+    some = [part for part in parts if part is not None]
+    unrealized, notional, margin = (
+        _sum_or_none([one[figure] for one in some])  # type: ignore[misc]
+        for figure in (1, 2, 3)
+    )
+    return Held(rows_of([one.rows for one in some]), unrealized, notional, margin)
+
+
+def _sum_or_none(figures: Sequence[Decimal | None]) -> Decimal | None:
+    """Add up a figure of all positions; `None` where one of them lacks it."""
+    total = ZERO
+    for figure in figures:
+        if figure is None:
+            return None
+        total = add(total, figure)
+    return total
 
 
 class Memory:
     """Everything that one projection keeps."""
 
     def __init__(self) -> None:
-        self.quantities: ByPlace[list[Finding]] = ByPlace()
+        self.quantities: Places[list[Finding], Quantities] = Places(quantities_of, _joined_quantities)
         """Findings of each position, of the two figures while both ledgers say the same."""
+        self.waiting: dict[str, None] = {}
+        """Positions of which the ledgers do not plainly say the same, and which time alone may change."""
+        self.valued: Places[Valued, Valued] = Places(valued_of, valued_of)
+        self.runs: Places[Totals, Totals] = Places(totals_of, totals_of)
+        self.open: Places[int, int] = Places(sum, sum)
+        """Whether a position is open by E."""
         self.findings: Kept[Any] = Kept()
         """Findings about the whole account, by their rule."""
-        self.rows: ByPlace[Any] = ByPlace()
-        self.stated_rows: ByPlace[dict[str, object] | None] = ByPlace()
+        self.rows: Places[Held | None, Held] = Places(held_of, held_of)
+        self.stated_rows: Places[Rows | None, Rows] = Places(rows_of, rows_of)
         self.blocks: Kept[Any] = Kept()
         """Parts of a snapshot that seldom change."""
-        self._order: dict[str, tuple[list[str], list[str]]] = {}
-        self._keys: list[str] = []
-        self._runs: list[Run] = []
-        self._totals: Totals | None = None
+        self._places: tuple[Places[Any, Any], ...] = (
+            self.quantities,
+            self.valued,
+            self.runs,
+            self.open,
+            self.rows,
+            self.stated_rows,
+        )
+        self._one_way: bool | None = None
+
+    def hear(self, turn: Turn) -> None:
+        """Hear of which positions a turn changed anything; must run before anything is asked that it led to."""
+        one_way = turn.state.one_way
+        if type(turn.event.body) not in NAMING or one_way is not self._one_way:
+            self._one_way = one_way
+            keys = None
+        elif turn.touched:
+            keys = [f"{symbol}:{side}" for symbol in turn.touched for side in SIDES]
+        else:
+            return
+        for places in self._places:
+            places.hear(keys)
 
     def totals(self, state: State) -> Totals:
-        """Give the sums over all positions, made again only after one of them changed."""
-        runs = [one.runs[-1] if one.runs else one.base for one in state.positions.values()]
-        same = len(runs) == len(self._runs) and all(map(is_, runs, self._runs))
-        if self._totals is None or not same or self._keys != list(state.positions):
-            self._keys, self._runs = list(state.positions), runs
-            self._totals = totals_of(self._keys, runs)
-        return self._totals
+        """Give the sums over all positions."""
+        positions, kept = state.positions, self.runs
+        for key in kept.due(positions):
+            position = positions[key]
+            run = position.runs[-1] if position.runs else position.base
+            known = kept.held.get(key)
+            if known is None or (parts := known[0])[0] is not run or parts[1] is not position.tick:
+                kept.put(key, (run, position.tick), _totals_of_run(run, position.tick))
+        return kept.whole()
 
-    def in_order(self, name: str, keyed: Mapping[str, object]) -> list[str]:
-        """Give the keys of one of the state's mappings, sorted; `name` says which one it is."""
-        keys = list(keyed)
-        known = self._order.get(name)
-        if known is None or known[0] != keys:
-            known = self._order[name] = keys, sorted(keys)
-        return known[1]
+
+def doubtful(positions: Mapping[str, Position]) -> Iterable[tuple[str, str]]:
+    """Name each position whose quantity or entry is not known."""
+    for key, position in positions.items():
+        run = position.run
+        if run.waiting:
+            yield key, "a close beyond what is open waits"
+        if run.uncertain:
+            yield key, "its entry is not known"

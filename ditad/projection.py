@@ -52,7 +52,7 @@ from ditad.orders import Order
 from ditad.records import Record, RecordType, line_of, rfc3339
 from ditad.settle import Standing, Twins, settle_at
 from ditad.slots import clamp
-from ditad.snapshot import gap_body, snapshot_body, valid_until_us
+from ditad.snapshot import gap_body, snapshot_of, valid_until_us
 from ditad.state import Figure, Round, State, Stated, Sums
 from ditad.turn import Draft, Turn, capital_raw, hear_clock
 from ditad.verdict import Verdict, compare
@@ -205,9 +205,9 @@ class Projection:
         if not turn.changed:
             return Folded(decisions=tuple(turn.decisions), archived=tuple(turn.archived))
         state.event_seq += 1
-        body = snapshot_body(state, self.account, event.source_id, verdict, self._memory)
-        trades.tell(turn, body)
-        turn.draft(RecordType.SNAPSHOT, None, body)
+        snapshot = snapshot_of(state, self.account, event.source_id, verdict, self._memory)
+        trades.tell(turn, snapshot.body)
+        turn.draft(RecordType.SNAPSHOT, None, snapshot.body, written=snapshot.written)
         drafts = sorted(turn.drafts, key=lambda draft: PLACES[draft.type])
         return Folded(
             records=self._number(event, drafts),
@@ -227,7 +227,8 @@ class Projection:
             if draft.numbered is not None:
                 draft.numbered(state.seq)
             name = NAMES[draft.type]
-            line = {"seq": state.seq, "type": name, "ts": at, name: draft.body}
+            told = draft.body if draft.written is None else draft.written
+            line = {"seq": state.seq, "type": name, "ts": at, name: told}
             records.append(
                 Record(
                     seq=state.seq,

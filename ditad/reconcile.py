@@ -115,18 +115,26 @@ class ReconcileResult:
     ts: datetime | int | float | str | None = None
 
 
-def result_of(findings: Iterable[Finding], ts: datetime | float | str | None = None) -> ReconcileResult:
-    """Put findings together: the worst status, every delta, and the worst field by status and then by size."""
+def result_of(
+    findings: Iterable[Finding],
+    ts: datetime | float | str | None = None,
+    deltas: Mapping[str, Decimal] | None = None,
+) -> ReconcileResult:
+    """Put findings together: the worst status, every delta, and the worst field by status and then by size.
+
+    With `deltas`, which are those of all findings, such with nothing to say may be left out.
+    """
     found, fine = list(findings), ReconcileStatus.OK
+    every = {one.field: one.delta for one in found} if deltas is None else deltas
     if found and not [one for one in found if one.klass is not None or one.status is not fine]:
-        return ReconcileResult(status=fine, deltas={one.field: one.delta for one in found}, ts=ts)
+        return ReconcileResult(status=fine, deltas=every, ts=ts)
     status = max((finding.status for finding in found), key=SEVERITY.__getitem__, default=ReconcileStatus.UNKNOWN)
     worst = ""
     if status is not ReconcileStatus.OK and found:
         worst = max((one for one in found if one.status is status), key=lambda finding: abs(finding.delta)).field
     return ReconcileResult(
         status=status,
-        deltas={finding.field: finding.delta for finding in found},
+        deltas=every,
         explanations=tuple(finding.explanation for finding in found if finding.klass is not None),
         worst_field=worst,
         ts=ts,

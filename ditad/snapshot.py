@@ -8,24 +8,25 @@ rule could use, and nothing is rounded but derived averages and ratios. (account
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
+import orjson
+
 from ditad import bot
 from ditad.book import Position
 from ditad.coverage import Gap, GapState, covered_through_ms
 from ditad.events import FactKind, PositionSide
-from ditad.kept import Memory, Totals
-from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, ratio, sub
+from ditad.kept import Held, Memory, Rows, Totals
+from ditad.money import ZERO, add, mul, plain, plain_or_none, ratio, sub
 from ditad.reconcile import SEVERITY, ReconcileStatus
 from ditad.records import rfc3339, rfc3339_ms
 from ditad.settle import Standing
 from ditad.slots import clamp
 from ditad.state import Figure, State, StatedPosition, Sums
-from ditad.statements import leverage_of, marks_of
+from ditad.statements import leverage_of, mark_price_of
 from ditad.stepping import Run
 from ditad.turn import capital_raw
 from ditad.verdict import Verdict
@@ -35,11 +36,18 @@ KINDS = tuple((kind, kind.value) for kind in FactKind)
 ONE = Decimal(1)
 
 
-def snapshot_body(
-    state: State, account: str, source_event_id: str, verdict: Verdict, memory: Memory
-) -> dict[str, object]:
+class Snapshot(NamedTuple):
+    """The snapshot of one moment as a plain `body`, and `written`: the same, with parts that are JSON already."""
+
+    body: dict[str, object]
+    written: dict[str, object]
+
+
+def snapshot_of(state: State, account: str, source_event_id: str, verdict: Verdict, memory: Memory) -> Snapshot:
     """Write the snapshot of this moment; parts that did not change since the last one are the same objects."""
-    return {
+    k, k_written = _k_block(state, memory)
+    e, e_written = _e_block(state, memory)
+    body: dict[str, object] = {
         "schema": SCHEMA,
         "account": account,
         "event_seq": state.event_seq,
@@ -47,13 +55,18 @@ def snapshot_body(
         "ts": rfc3339(state.at_us),
         "exchange_ts_ms": state.exchange_ms,
         "baseline": memory.blocks.of("baseline", (state.baseline,), partial(_baseline_block, state)),
-        "k": _k_block(state, memory),
-        "e": _e_block(state, memory),
+        "k": k,
+        "e": e,
         "b": bot.block(state, partial(memory.blocks.of, "b")),
         "published": published(state, verdict),
         "coverage": _coverage(state, memory),
         "reconcile": _reconcile_block(state, verdict),
     }
+    return Snapshot(body, {**body, "k": k_written, "e": e_written})
+
+
+def _listed(rows: Rows) -> orjson.Fragment:
+    return orjson.Fragment(b"[%b]" % rows.text)
 
 
 def _baseline_block(state: State) -> dict[str, object] | None:
@@ -69,26 +82,29 @@ def _baseline_block(state: State) -> dict[str, object] | None:
 _sums = attrgetter(*(field.name for field in dataclasses.fields(Sums)))
 
 
-def _k_block(state: State, memory: Memory) -> dict[str, object]:
-    """Write K. What it is made of stands in `parts`, all of it, but for what nobody told."""
+def _k_block(state: State, memory: Memory) -> tuple[dict[str, object], orjson.Fragment]:
+    """Give K and its JSON. What it is made of stands in `parts`, all of it, but for what nobody told."""
     totals, held = memory.totals(state), _k_positions(state, memory)
-    make = partial(_k_written, state, memory, totals, held)
+    make = partial(_k_made, state, memory, totals, held)
     if state.unknown:
         return make()
     parts = (state.settings, state.baseline, state.seed, state.peak, totals, *_sums(state.sums), held)
-    block: dict[str, object] = memory.blocks.of("k", parts, make)
+    block: tuple[dict[str, object], orjson.Fragment] = memory.blocks.of("k", parts, make)
     return block
 
 
-def _k_written(state: State, memory: Memory, totals: Totals, held: list[_Held]) -> dict[str, object]:
+def _k_made(state: State, memory: Memory, totals: Totals, held: Held) -> tuple[dict[str, object], orjson.Fragment]:
+    block = _k_written(state, memory, totals, held)
+    return block, orjson.Fragment(orjson.dumps({**block, "positions": _listed(held.rows)}))
+
+
+def _k_written(state: State, memory: Memory, totals: Totals, held: Held) -> dict[str, object]:
     sums = state.sums
     known = state.baseline is not None
     raw = capital_raw(state)
     assert state.settings is not None, "the journal begins with the settings in force"
     capital = clamp(raw, state.settings.min_capital, state.settings.max_capital)
-    unrealized = _sum_or_none(position.unrealized for position in held)
-    notional = _sum_or_none(position.notional for position in held)
-    margin = _sum_or_none(position.margin for position in held)
+    _, unrealized, notional, margin = held
     equity = None if unrealized is None else add(capital, unrealized)
     leverage = None
     if notional is not None:
@@ -122,15 +138,8 @@ def _k_written(state: State, memory: Memory, totals: Totals, held: list[_Held]) 
         "peak_capital": plain_or_none(state.peak),
         "leverage": plain_or_none(leverage),
         "trade_seq": totals.closed_trades,
-        "positions": [position.row for position in held],
+        "positions": held.rows.rows,
     }
-
-
-def _sum_or_none(figures: Iterable[Decimal | None]) -> Decimal | None:
-    """Add up a figure of all positions; `None` where one of them lacks it."""
-    told = list(figures)
-    known = [figure for figure in told if figure is not None]
-    return exact_sum(known) if len(known) == len(told) else None
 
 
 def shown(amount: Decimal) -> Decimal:
@@ -148,6 +157,8 @@ def _precision(state: State, memory: Memory, totals: Totals) -> dict[str, str]:
         "book_realized_pnl": totals.realized_slack,
     }
     told = {name: plain(shown(slack)) for name, slack in fields.items() if slack and shown(slack)}
+    if not totals.open_ended:
+        return told
     entries: dict[str, str] = memory.blocks.of("entry_precision", (totals,), partial(_entry_precision, state))
     return told | entries
 
@@ -160,23 +171,13 @@ def _entry_precision(state: State) -> dict[str, str]:
     return {f"entry_price:{key}": plain(open_) for key, open_ in slack.items() if open_}
 
 
-class _Held(NamedTuple):
-    """An open position of K: its row, its unrealised profit, notional and margin (`None`: a mark or leverage lacks)."""
-
-    row: dict[str, object]
-    unrealized: Decimal | None
-    notional: Decimal | None
-    margin: Decimal | None
-
-
-def _k_positions(state: State, memory: Memory) -> list[_Held]:
-    """Give K's open positions, in the order of their keys; the same list if none of them changed."""
-    keys, kept, marks = memory.in_order("positions", state.positions), memory.rows, marks_of(state)
-    positions, stated, told = state.positions, state.stated.positions, state.leverages
-    for key in keys:
+def _k_positions(state: State, memory: Memory) -> Held:
+    """Give K's open positions, in the order of their keys; the same object if none of them changed."""
+    positions, stated, told, kept = state.positions, state.stated.positions, state.leverages, memory.rows
+    for key in kept.due(positions):
         position, row = positions[key], stated.get(key)
         run = position.runs[-1] if position.runs else position.base
-        mark, pushed = marks.get(position.symbol), told.get(position.symbol)
+        mark, pushed = mark_price_of(state, position.symbol), told.get(position.symbol)
         reported = None if row is None else row.leverage
         known = kept.held.get(key)
         if (
@@ -189,12 +190,10 @@ def _k_positions(state: State, memory: Memory) -> list[_Held]:
             leverage = leverage_of(state, key, run.quantity)
             made = _k_position(position, run, mark, leverage) if run.quantity else None
             kept.put(key, (run, mark, pushed, reported), made)
-    rows = kept.all(keys)
-    found: list[_Held] = memory.blocks.of("held", (rows,), lambda: [row for row in rows if row is not None])
-    return found
+    return kept.whole()
 
 
-def _k_position(position: Position, run: Run, mark: Decimal | None, leverage: Decimal | None) -> _Held:
+def _k_position(position: Position, run: Run, mark: Decimal | None, leverage: Decimal | None) -> Held:
     quantity = abs(run.quantity)
     short = position.side is PositionSide.SHORT or run.quantity < 0
     own = value = margin = None
@@ -211,20 +210,25 @@ def _k_position(position: Position, run: Run, mark: Decimal | None, leverage: De
         "unrealized_pnl": plain_or_none(own),
         "leverage": plain_or_none(leverage),
     }
-    return _Held(row, own, value, margin)
+    return Held(_row(row), own, value, margin)
+
+
+def _row(row: dict[str, object]) -> Rows:
+    return Rows([row], orjson.dumps(row))
 
 
 # ---- E --------------------------------------------------------------------------------------------------------------
 
 
-def _e_block(state: State, memory: Memory) -> dict[str, object]:
-    stated = state.stated
+def _e_block(state: State, memory: Memory) -> tuple[dict[str, object], dict[str, object]]:
+    """Give E, and the same with its positions as JSON."""
+    stated, positions = state.stated, _e_positions(state, memory)
     figures = {
         "wallet_balance": stated.wallet,
         "available_margin": stated.available_margin,
         "used_margin": stated.used_margin,
     }
-    return {
+    block: dict[str, object] = {
         **{name: None if figure is None else plain(figure.value) for name, figure in figures.items()},
         "maint_margin": None,
         "realized_pnl": plain(state.sums.realized_pnl) if state.baseline is not None else None,
@@ -234,18 +238,19 @@ def _e_block(state: State, memory: Memory) -> dict[str, object]:
         "last_fill_realized_pnl": plain_or_none(stated.last_fill_realized_pnl),
         "last_funding": plain_or_none(stated.last_funding),
         "stated": {name: _stated(figure) for name, figure in figures.items() if figure is not None},
-        "positions": _e_positions(state, memory),
+        "positions": positions.rows,
     }
+    return block, {**block, "positions": _listed(positions)}
 
 
 def _stated(figure: Figure) -> dict[str, str]:
     return {"at": rfc3339(figure.at_us), "source": figure.source}
 
 
-def _e_positions(state: State, memory: Memory) -> list[dict[str, object]]:
-    keys, kept = memory.in_order("stated", state.stated.positions), memory.stated_rows
-    positions, told = state.stated.positions, state.leverages
-    for key in keys:
+def _e_positions(state: State, memory: Memory) -> Rows:
+    """Give E's open positions, in the order of their keys; the same object if none of them changed."""
+    positions, told, kept = state.stated.positions, state.leverages, memory.stated_rows
+    for key in kept.due(positions):
         row = positions[key]
         pushed, known = told.get(row.symbol), kept.held.get(key)
         if (
@@ -255,13 +260,9 @@ def _e_positions(state: State, memory: Memory) -> list[dict[str, object]]:
             or parts[2] is not row.leverage
             or parts[3] is not pushed
         ):
-            made = _e_position(row, leverage_of(state, key, row.quantity)) if row.quantity else None
+            made = _row(_e_position(row, leverage_of(state, key, row.quantity))) if row.quantity else None
             kept.put(key, (row, row.mark_price, row.leverage, pushed), made)
-    rows = kept.all(keys)
-    found: list[dict[str, object]] = memory.blocks.of(
-        "stated", (rows,), lambda: [row for row in rows if row is not None]
-    )
-    return found
+    return kept.whole()
 
 
 def _e_position(row: StatedPosition, leverage: Decimal | None) -> dict[str, object]:

@@ -70,6 +70,7 @@ def _state_position_push(turn: Turn, line: PositionLine, event_ms: int) -> None:
     # What no report has named it has stated flat, at the moment it was asked for.
     if event_ms < (old.event_ms if old is not None else stated.positions_asked_ms):
         return
+    turn.touched.add(line.symbol)
     side = PositionSide.BOTH if turn.state.one_way else line.position_side
     quantity = line.amount if side is PositionSide.BOTH else abs(line.amount)
     stated.positions[key] = StatedPosition(
@@ -218,6 +219,7 @@ def _sum_or_none(left: Decimal | None, right: Decimal | None) -> Decimal | None:
 
 def _state_position_row(turn: Turn, key: str, row: PositionRow, report: PositionsReport) -> None:
     stated = turn.state.stated
+    turn.touched.add(row.symbol)
     old = stated.positions.get(key)
     newer = stated.positions_push_us.get(key, 0) <= report.asked_us and (old is None or report.asked_ms >= old.event_ms)
     if not newer:
@@ -255,6 +257,7 @@ def _state_flat(turn: Turn, key: str, report: PositionsReport) -> None:
     if old is not None and report.asked_ms < old.event_ms:
         return
     symbol, _, side = key.rpartition(":")
+    turn.touched.add(symbol)
     stated.positions[key] = StatedPosition(
         symbol=symbol,
         side=PositionSide(side),
@@ -274,6 +277,7 @@ def _state_flat(turn: Turn, key: str, report: PositionsReport) -> None:
 def fold_leverage(turn: Turn, push: LeveragePush) -> None:
     """Hear a symbol's leverage; K's used margin follows it."""
     turn.state.leverages[push.symbol] = push
+    turn.touched.add(push.symbol)
     turn.changed = True
 
 
@@ -283,6 +287,7 @@ def fold_marks(turn: Turn, marks: Marks) -> None:
         if not is_mark(mark.price):
             continue
         turn.state.marks[mark.symbol] = MarkSeen(price=mark.price, at_us=turn.event.at_us)
+        turn.touched.add(mark.symbol)
         turn.changed = True
 
 
@@ -306,6 +311,17 @@ def marks_of(state: State) -> dict[str, Decimal]:
     for symbol, seen in state.marks.items():
         found[symbol] = seen.price
     return found
+
+
+def mark_price_of(state: State, symbol: str) -> Decimal | None:
+    """Give what `marks_of` gives for a symbol, without looking at the others."""
+    seen = state.marks.get(symbol)
+    if seen is not None:
+        return seen.price
+    stated = state.stated.positions
+    rows = [row for side in PositionSide if (row := stated.get(f"{symbol}:{side.value}")) is not None]
+    told = [row.mark_price for row in rows if row.mark_price is not None and row.mark_us is not None]
+    return told[0] if len(told) == 1 else marks_of(state).get(symbol) if told else None
 
 
 def leverage_of(state: State, key: str, quantity: Decimal) -> Decimal | None:

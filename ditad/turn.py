@@ -25,13 +25,17 @@ Numbered = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A record before it has its number; `numbered` is told the number once it is given."""
+    """A record before it has its number; `numbered` is told the number once it is given.
+
+    `written` is the body with parts that are JSON already (`None`: there are none).
+    """
 
     type: RecordType
     key: str | None
     body: dict[str, object]
     replaces: tuple[int, ...] = ()
     numbered: Numbered | None = None
+    written: dict[str, object] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Turn:
     what the fills of each order did to it.
 
     `traded` names the positions whose fills changed, and says whether that was more than a new one; `tellings` is what
-    is to be told of trades.
+    is to be told of trades. `touched` are the symbols of which a position, a statement, a mark or a leverage changed.
     """
 
     state: State
@@ -56,6 +60,7 @@ class Turn:
     capital_before: Decimal = ZERO
     traded: dict[str, bool] = field(default_factory=dict)
     tellings: list[Tale] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
     changed: bool = False
 
     @property
@@ -82,10 +87,11 @@ class Turn:
         *,
         replaces: tuple[int, ...] = (),
         numbered: Numbered | None = None,
+        written: dict[str, object] | None = None,
     ) -> None:
         """Add a record to this event's."""
         self.changed = True
-        self.drafts.append(Draft(type=kind, key=key, body=body, replaces=replaces, numbered=numbered))
+        self.drafts.append(Draft(type=kind, key=key, body=body, replaces=replaces, numbered=numbered, written=written))
         self.drafted.add((kind, key))
 
     def withdraw(self, kind: RecordType, key: str) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ a failed question is UNKNOWN, never an empty answer. (account.md §5, §6)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -16,13 +15,13 @@ from ditad import opinions, reconcile
 from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
 from ditad.divergences import ASKED, follow_divergences, follow_inquiries
 from ditad.events import PositionSide
-from ditad.kept import Memory, Quantities, Totals, quantities_of
+from ditad.kept import Memory, Quantities, Totals, Valued, doubtful, valued_of
 from ditad.money import ZERO, add, mul, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import rfc3339
 from ditad.settle import Balance, Standing, balance
 from ditad.state import State, key_of
-from ditad.statements import marks_of
+from ditad.statements import mark_price_of
 from ditad.turn import Turn, capital_raw, tolerance
 
 BEING_ASKED = frozenset({DivergenceClass.CONFIRMING, DivergenceClass.QUESTION_FAILED, DivergenceClass.AMOUNT_UNKNOWN})
@@ -54,6 +53,9 @@ class Verdict:
     alone: tuple[opinions.Alone, ...] = ()
 
 
+AGREEING = frozenset({Standing.SETTLED, Standing.SILENT})
+"""How a field stands of which nothing says that the ledgers differ."""
+
 EQUAL = Balance(standing=Standing.SETTLED, delta=ZERO, residual=ZERO, deadline_us=None)
 """How a position stands of which both ledgers say the same, and nothing waits."""
 
@@ -62,51 +64,52 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     """Run every rule on the present state, and let divergences follow."""
     state = turn.state
     now = turn.event.at_us
+    memory.hear(turn)
     k, allowed = capital_raw(state), tolerance(turn)
     wallet = balance(state.wallet_twins, k, allowed, now)
     stands = [wallet]
-    findings: list[Finding] = []
+    first: list[Finding] = []
     if wallet.standing is not Standing.SILENT:
         e = state.wallet_twins.statements[-1].value
-        findings.append(_twin_finding(turn, "R1", reconcile.R1_FIELD, wallet, (k, e), allowed))
+        first.append(_twin_finding(turn, "R1", reconcile.R1_FIELD, wallet, (k, e), allowed))
     quantities, unequal = _quantities(turn, memory)
     totals = memory.totals(state)
     stands += unequal
-    findings += quantities.findings
-    findings.append(_await_fills(turn, _realized(turn, memory, totals), stands, findings))
+    more = [_await_fills(turn, _realized(turn, memory, totals), stands, [*first, *quantities.unsaid])]
     deadlines = [stand.deadline_us for stand in stands if stand.deadline_us is not None]
     if state.profit_off_us is not None:
         deadlines.append(state.profit_off_us + turn.settings.settle_window_us)
     otherwise = _of_quantities(quantities.unsaid)
-    waiting, valued = quantities.waiting, quantities.findings
+    waiting = quantities.waiting
     if otherwise[1] is DivergenceClass.UNSETTLED:
         waiting = []  # nothing but these differs: then they are what all positions together say
-    if waiting:
-        valued = [one for one in valued if one not in waiting]
-    findings += _notional(turn, memory, valued, otherwise)
+    more += _notional(turn, memory, quantities, waiting, otherwise)
     if state.margin is not None:
         finding = _margin_finding(state, turn)
         if finding is not None:
-            findings.append(finding)
+            more.append(finding)
     if state.stated.positions_us is not None or state.stated.positions:
-        findings.append(_open_count(turn, memory, totals, waiting, otherwise))
-    findings.extend(_contradictions(turn, wallet.standing))
-    stated = wallet.standing is not Standing.SILENT
-    opinion = opinions.compare(turn, quantities.findings, findings[0] if stated else None)
-    findings += opinion.findings
+        more.append(_open_count(turn, memory, totals, waiting, otherwise))
+    more += _contradictions(turn, wallet.standing)
+    opinion = opinions.compare(turn, quantities.findings, first[0] if first else None)
+    more += opinion.findings
     deadlines += opinion.deadlines
     doubts_of_facts = _doubts_of_facts(state, totals)
-    unsaid = [finding for finding in findings if finding.klass is not None]
+    spoken = [*first, *quantities.unsaid, *more]  # a position of which there is nothing to say changes no divergence
+    unsaid = [finding for finding in spoken if finding.klass is not None]
+    findings = (*first, *quantities.findings, *more)
     if unsaid or state.inquiries:
         follow_inquiries(turn, unsaid)
     if unsaid or state.divergences or state.lasting:
-        follow_divergences(turn, findings)
-    state.deadline_us = min((deadline for deadline in deadlines if deadline > now), default=None)
-    result = _with_doubts(reconcile.result_of(findings, rfc3339(now)), [*doubts_of_facts, *_doubts(state)])
-    settled = all(stand.standing in {Standing.SETTLED, Standing.SILENT} for stand in stands) and not doubts_of_facts
+        follow_divergences(turn, spoken, findings)
+    state.deadline_us = min([deadline for deadline in deadlines if deadline > now], default=None)
+    deltas = {one.field: one.delta for one in first} | quantities.deltas | {one.field: one.delta for one in more}
+    result = reconcile.result_of(spoken, rfc3339(now), deltas)
+    doubts = [*doubts_of_facts, *_doubts(state)]
+    settled = not doubts_of_facts and all(stand.standing in AGREEING for stand in stands)
     return Verdict(
-        result=result,
-        findings=tuple(findings),
+        result=_with_doubts(result, doubts) if doubts else result,
+        findings=findings,
         wallet=wallet.standing,
         settled=settled,
         alone=opinion.alone,
@@ -116,16 +119,21 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
 def _quantities(turn: Turn, memory: Memory) -> tuple[Quantities, list[Balance]]:
     """R3: give the findings of every position, and how those stand of which the ledgers do not plainly say the same."""
     state = turn.state
-    keys, kept, one_way = memory.in_order("quantities", state.quantity_twins), memory.quantities, state.one_way
+    all_twins, positions, kept, one_way = state.quantity_twins, state.positions, memory.quantities, state.one_way
+    due, waiting = kept.due(all_twins), memory.waiting
+    if waiting:
+        due = list(dict.fromkeys([*due, *[key for key in waiting if key in all_twins]]))
+        waiting.clear()
     unequal: list[Balance] = []
-    for key in keys:
-        twins, position = state.quantity_twins[key], state.positions.get(key)
+    for key in due:
+        twins, position = all_twins[key], positions.get(key)
         held = ZERO if position is None else position.runs[-1].quantity if position.runs else position.base.quantity
         statements = twins.statements
         if (twins.facts or twins.confirmed is not None or len(statements) != 1 or statements[0].value != held) and (
             stand := balance(twins, held, ZERO, turn.event.at_us)
         ).standing is not Standing.SETTLED:
             unequal.append(stand)
+            waiting[key] = None
             kept.put(key, None, _quantity_findings(turn, key, stand, held))
             continue
         stated = twins.statements[0].value
@@ -138,9 +146,7 @@ def _quantities(turn: Turn, memory: Memory) -> tuple[Quantities, list[Balance]]:
             or (parts[2] is not one_way)
         ):
             kept.put(key, (held, stated, one_way), _quantity_findings(turn, key, EQUAL, held))
-    found = kept.all(keys)
-    quantities: Quantities = memory.findings.of("R3", (found,), partial(quantities_of, found))
-    return quantities, unequal
+    return kept.whole(), unequal
 
 
 def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStatus, DivergenceClass]:
@@ -235,7 +241,7 @@ def _realized_finding(turn: Turn, totals: Totals, basis: str | None) -> Finding:
         closes=totals.closes,
         closed_ticks=ZERO if basis == EXACT_ENTRY else totals.closed_ticks,
         precision=precision,
-        tick_known=all(position.tick is not None for position in state.positions.values()),
+        tick_known=not totals.untold,
         rounding=turn.settings.realized_rounding,
     )
     strict = add(mul(Decimal("0.00000001"), Decimal(totals.closes)), precision)
@@ -269,63 +275,60 @@ def _await_fills(turn: Turn, finding: Finding, stands: list[Balance], findings: 
 
 
 def _notional(
-    turn: Turn, memory: Memory, quantities: list[Finding], otherwise: tuple[ReconcileStatus, DivergenceClass]
-) -> list[Finding]:
-    """R4: it speaks if both are flat everywhere, or of those positions whose mark somebody told."""
-    state, marks = turn.state, marks_of(turn.state)
-    stated = state.stated.positions
-    theirs = [one.mark_price for one in stated.values()]
-    parts = (state.one_way, *quantities, *otherwise, turn.settings, *stated, *theirs, *marks, *marks.values())
-    found: list[Finding] = memory.findings.of("R4", parts, partial(_valued, turn, quantities, marks, otherwise))
-    return found
-
-
-def _valued(
     turn: Turn,
-    quantities: list[Finding],
-    marks: Mapping[str, Decimal],
+    memory: Memory,
+    quantities: Quantities,
+    waiting: list[Finding],
     otherwise: tuple[ReconcileStatus, DivergenceClass],
 ) -> list[Finding]:
-    """Value both quantities at E's mark (where it told none: K's), then see if the marks are too far apart."""
-    state = turn.state
-    valued: list[tuple[Finding, Decimal | None, Decimal | None]] = []
-    spoke = False
-    for finding in quantities:
-        if not finding.k and not finding.e:
-            spoke = True
-            continue
-        assert finding.symbol is not None, "R3 names its symbol"
-        stated = state.stated.positions.get(key_of(state, finding.symbol, finding.side or ""))
-        own = marks.get(finding.symbol)
-        mark = stated.mark_price if stated is not None else None
-        if mark is not None or own is not None:
-            spoke = True
-            valued.append((finding, mark, own))
-    if not spoke:
+    """R4: it speaks if both are flat everywhere, or of those positions whose mark somebody told, but for `waiting`."""
+    kept = memory.valued
+    for key in kept.due(turn.state.quantity_twins):
+        found = memory.quantities.held[key][1]
+        kept.put(key, None, valued_of([_valued(turn, one, _marks(turn.state, one)) for one in found]))
+    total = kept.whole()
+    if waiting:
+        others = [one for one in quantities.findings if one not in waiting]
+        total = valued_of([_valued(turn, one, _marks(turn.state, one)) for one in others])
+    if not total.spoke:
         return []
-    k_total = e_total = own_total = ZERO
-    stale = False
-    for finding, mark, own in valued:
-        price = mark if mark is not None else own
-        assert price is not None, "only what has a mark is valued"
-        assert finding.k is not None, "R3 has both figures"
-        assert finding.e is not None, "R3 has both figures"
-        k_total = add(k_total, mul(finding.k, price))
-        e_total = add(e_total, mul(finding.e, price))
-        mine = own if own is not None else price
-        own_total = add(own_total, mul(finding.k, mine))
-        if mark is not None and abs(sub(mine, mark)) > mul(mine, turn.settings.mark_staleness_factor):
-            stale = True
-    return [
-        reconcile.notional(
-            k_at_e=k_total,
-            e_at_e=e_total,
-            k_own=own_total,
-            stale=stale,
-            epsilon=turn.settings.capital_epsilon,
-            otherwise=otherwise,
-        )
-    ]
+    make = partial(
+        reconcile.notional,
+        k_at_e=total.k,
+        e_at_e=total.e,
+        k_own=total.own,
+        stale=total.stale,
+        epsilon=turn.settings.capital_epsilon,
+        otherwise=otherwise,
+    )
+    return [memory.findings.of("R4", (total, turn.settings, *otherwise), make)]
+
+
+def _marks(state: State, finding: Finding) -> tuple[Decimal | None, Decimal | None]:
+    """Give E's mark of a position and K's own (`None`: nobody told it)."""
+    assert finding.symbol is not None, "R3 names its symbol"
+    stated = state.stated.positions.get(key_of(state, finding.symbol, finding.side or ""))
+    return None if stated is None else stated.mark_price, mark_price_of(state, finding.symbol)
+
+
+def _valued(turn: Turn, finding: Finding, marks: tuple[Decimal | None, Decimal | None]) -> Valued:
+    """Value both quantities at E's mark (where it told none: K's), and see if the marks are too far apart."""
+    if not finding.k and not finding.e:
+        return Valued(spoke=True)
+    mark, own = marks
+    price = mark if mark is not None else own
+    if price is None:
+        return Valued()
+    assert finding.k is not None, "R3 has both figures"
+    assert finding.e is not None, "R3 has both figures"
+    mine = own if own is not None else price
+    return Valued(
+        k=mul(finding.k, price),
+        e=mul(finding.e, price),
+        own=mul(finding.k, mine),
+        spoke=True,
+        stale=mark is not None and abs(sub(mine, mark)) > mul(mine, turn.settings.mark_staleness_factor),
+    )
 
 
 def _of_quantities(quantities: list[Finding]) -> tuple[ReconcileStatus, DivergenceClass]:
@@ -367,7 +370,12 @@ def _open_count(
 ) -> Finding:
     """R6, but for positions that only wait for their twin beside others that truly differ."""
     ours = totals.open - sum([1 for finding in waiting if finding.k])
-    theirs = sum([1 for position in turn.state.stated.positions.values() if position.quantity])
+    stated, kept = turn.state.stated.positions, memory.open
+    for key in kept.due(stated):
+        quantity, known = stated[key].quantity, kept.held.get(key)
+        if known is None or known[0] is not quantity:
+            kept.put(key, quantity, 1 if quantity else 0)
+    theirs = kept.whole()
     theirs -= sum([1 for finding in waiting if finding.e])
     make = partial(reconcile.open_positions, k=ours, e=theirs, otherwise=otherwise)
     found: Finding = memory.findings.of("R6", (ours, theirs, *otherwise), make)
@@ -421,7 +429,7 @@ def _doubts_of_facts(state: State, totals: Totals) -> list[Doubt]:
                 text=f"{first.incomplete} ({len(incomplete)} orders)",
             )
         )
-    for key, text in totals.doubtful:
+    for key, text in doubtful(state.positions) if totals.doubtful else ():
         doubts.append(Doubt(klass=DivergenceClass.GAP, field=f"position:{key}", text=text))
     return doubts
 
@@ -439,9 +447,7 @@ def _doubts(state: State) -> list[Doubt]:
 
 
 def _with_doubts(result: ReconcileResult, doubts: list[Doubt]) -> ReconcileResult:
-    """Make UNKNOWN of everything but an ERROR while there are doubts."""
-    if not doubts:
-        return result
+    """Make UNKNOWN of everything but an ERROR: there are doubts."""
     status = result.status if result.status is ReconcileStatus.ERROR else ReconcileStatus.UNKNOWN
     worst = result.worst_field if result.status in {ReconcileStatus.ERROR, ReconcileStatus.UNKNOWN} else doubts[0].field
     return ReconcileResult(
