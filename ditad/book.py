@@ -89,6 +89,9 @@ class Position:
         if run.waiting:  # a close waited for an open that may only now be in its place: from the start
             start, run = 0, self.base
         del self.runs[start:]
+        if len(self.fills) - start == 1 and not self._is_behind(fill := self.fills[start]):
+            self.runs.append(self._follow(run, fill, []))  # mostly: one that is alone in its moment, behind all others
+            return
         ordered: list[BookFill] = []
         waiting: list[BookFill] = []
         for moment in moments(self.fills[start:]):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 from ditad.events import PositionSide
 from ditad.money import DERIVED, EXACT, ZERO, add, exact_sum, mul, ratio, share, sub
@@ -94,7 +93,7 @@ def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> 
     if side is PositionSide.BOTH:
         return _step_signed(run, fill, tick)
     if fill.buy == (side is PositionSide.LONG):
-        return _open(run, fill.quantity, fill.quote, fill.quote_slack, 1, **_compared(run, fill, run.realized))
+        return _open(run, fill.quantity, fill.quote, fill.quote_slack, 1, _compared(run, fill, run.realized))
     if fill.quantity > run.quantity:
         return replace(run, waiting=add(run.waiting, fill.quantity))
     long = side is PositionSide.LONG
@@ -104,7 +103,7 @@ def step(run: Run, fill: BookFill, side: PositionSide, tick: Decimal | None) -> 
 def _step_signed(run: Run, fill: BookFill, tick: Decimal | None) -> Run:
     sign = 1 if fill.buy else -1
     if not run.quantity or (run.quantity > 0) == fill.buy:
-        return _open(run, fill.quantity, fill.quote, fill.quote_slack, sign, **_compared(run, fill, run.realized))
+        return _open(run, fill.quantity, fill.quote, fill.quote_slack, sign, _compared(run, fill, run.realized))
     held = abs(run.quantity)
     long = run.quantity > 0
     if fill.quantity <= held:
@@ -119,7 +118,8 @@ def _step_signed(run: Run, fill: BookFill, tick: Decimal | None) -> Run:
             closing, slack = _crossed(run, fill.stated_pnl, fill.quantity, tick)
             fill = replace(fill, compared=False)  # its own profit is the stated one: that compares nothing
     closed = _close(run, fill, held, closing, tick, long=long)
-    opened = _open(closed, rest, DERIVED.subtract(fill.quote, closing), add(fill.quote_slack, slack), sign)
+    compared = closed.realized_compared, closed.stated_compared
+    opened = _open(closed, rest, DERIVED.subtract(fill.quote, closing), add(fill.quote_slack, slack), sign, compared)
     return replace(opened, uncertain=uncertain)
 
 
@@ -148,13 +148,26 @@ def _crossed(run: Run, stated_pnl: Decimal, quantity: Decimal, tick: Decimal | N
     return quotes[0], exact_sum(abs(sub(quote, quotes[0])) for quote in quotes)
 
 
-def _open(run: Run, quantity: Decimal, quote: Decimal, slack: Decimal, sign: int, **compared: Any) -> Run:
-    changes: dict[str, Any] = {
-        "quantity": add(run.quantity, quantity if sign > 0 else -quantity),
-        "cost": DERIVED.add(run.cost, quote),
-        "cost_slack": DERIVED.add(run.cost_slack, slack),
-    }
-    return replace(run, **changes, **compared)
+def _open(
+    run: Run, quantity: Decimal, quote: Decimal, slack: Decimal, sign: int, compared: tuple[Decimal, Decimal]
+) -> Run:
+    return Run(
+        quantity=add(run.quantity, quantity if sign > 0 else -quantity),
+        cost=DERIVED.add(run.cost, quote),
+        cost_slack=DERIVED.add(run.cost_slack, slack),
+        realized=run.realized,
+        realized_slack=run.realized_slack,
+        realized_compared=compared[0],
+        stated_compared=compared[1],
+        closes=run.closes,
+        closed_ticks=run.closed_ticks,
+        closed_unticked=run.closed_unticked,
+        closed_trades=run.closed_trades,
+        waiting=run.waiting,
+        uncertain=run.uncertain,
+        votes_exact=run.votes_exact,
+        votes_rounded=run.votes_rounded,
+    )
 
 
 def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: Decimal | None, *, long: bool) -> Run:
@@ -165,35 +178,39 @@ def _close(run: Run, fill: BookFill, quantity: Decimal, quote: Decimal, tick: De
     profit = DERIVED.subtract(quote, cost) if long else DERIVED.subtract(cost, quote)
     left = sub(held, quantity)
     realized = DERIVED.add(run.realized, profit)
-    changes: dict[str, Any] = {
-        "quantity": left if run.quantity > 0 else -left,
-        "cost": ZERO if flat else DERIVED.subtract(run.cost, cost),
-        "cost_slack": ZERO if flat else DERIVED.subtract(run.cost_slack, slack),
-        "realized": realized,
-        "realized_slack": DERIVED.add(run.realized_slack, DERIVED.add(slack, fill.quote_slack)),
-        "closed_trades": run.closed_trades + (1 if flat else 0),
-        "uncertain": False if flat else run.uncertain,
-    }
-    if not _is_compared(run, fill):
-        return replace(run, **changes)
-    votes = slack <= PROFIT_STEP and fill.quote_slack <= PROFIT_STEP  # what is known coarser tells neither
-    exact, rounded = _vote(run, fill, quantity, quote, profit, tick, long=long) if votes else (0, 0)
-    return replace(
-        run,
-        **changes,
-        **_compared(run, fill, realized),
-        closes=run.closes + 1,
-        **_rounded_by_half_a_tick(run, quantity, tick),
-        votes_exact=run.votes_exact + exact,
-        votes_rounded=run.votes_rounded + rounded,
+    closes, exact, rounded = run.closes, run.votes_exact, run.votes_rounded
+    ticks, unticked = run.closed_ticks, run.closed_unticked
+    if _is_compared(run, fill):
+        closes += 1
+        ticks, unticked = _rounded_by_half_a_tick(run, quantity, tick)
+        if slack <= PROFIT_STEP and fill.quote_slack <= PROFIT_STEP:  # what is known coarser tells neither
+            votes = _vote(run, fill, quantity, quote, profit, tick, long=long)
+            exact, rounded = exact + votes[0], rounded + votes[1]
+    compared = _compared(run, fill, realized)
+    return Run(
+        quantity=left if run.quantity > 0 else -left,
+        cost=ZERO if flat else DERIVED.subtract(run.cost, cost),
+        cost_slack=ZERO if flat else DERIVED.subtract(run.cost_slack, slack),
+        realized=realized,
+        realized_slack=DERIVED.add(run.realized_slack, DERIVED.add(slack, fill.quote_slack)),
+        realized_compared=compared[0],
+        stated_compared=compared[1],
+        closes=closes,
+        closed_ticks=ticks,
+        closed_unticked=unticked,
+        closed_trades=run.closed_trades + (1 if flat else 0),
+        waiting=run.waiting,
+        uncertain=False if flat else run.uncertain,
+        votes_exact=exact,
+        votes_rounded=rounded,
     )
 
 
-def _rounded_by_half_a_tick(run: Run, quantity: Decimal, tick: Decimal | None) -> dict[str, Any]:
-    """Count a close into what rounded entries may leave open."""
+def _rounded_by_half_a_tick(run: Run, quantity: Decimal, tick: Decimal | None) -> tuple[Decimal, Decimal]:
+    """Count a close into what rounded entries may leave open, or into what was closed before the tick was known."""
     if tick is None:
-        return {"closed_unticked": add(run.closed_unticked, quantity)}
-    return {"closed_ticks": add(run.closed_ticks, half_a_tick(tick, quantity))}
+        return run.closed_ticks, add(run.closed_unticked, quantity)
+    return add(run.closed_ticks, half_a_tick(tick, quantity)), run.closed_unticked
 
 
 def half_a_tick(tick: Decimal, quantity: Decimal) -> Decimal:
@@ -203,24 +220,21 @@ def half_a_tick(tick: Decimal, quantity: Decimal) -> Decimal:
 
 def with_tick(run: Run, tick: Decimal) -> Run:
     """Count closes from before the tick was known as if it had been."""
-    counted = _rounded_by_half_a_tick(run, run.closed_unticked, tick)
-    return replace(run, closed_unticked=ZERO, **counted)
+    ticks, _ = _rounded_by_half_a_tick(run, run.closed_unticked, tick)
+    return replace(run, closed_ticks=ticks, closed_unticked=ZERO)
 
 
 def _is_compared(before: Run, fill: BookFill) -> bool:
     return fill.stated_pnl is not None and fill.compared and not before.uncertain
 
 
-def _compared(before: Run, fill: BookFill, realized: Decimal) -> dict[str, Any]:
-    """Count a fill into both sums that R2 compares, if its stated profit is known and is a fill's."""
+def _compared(before: Run, fill: BookFill, realized: Decimal) -> tuple[Decimal, Decimal]:
+    """Give both sums that R2 compares, with a fill counted in if its stated profit is known and is a fill's."""
     if not _is_compared(before, fill):
-        return {}
+        return before.realized_compared, before.stated_compared
     assert fill.stated_pnl is not None, "only a stated profit is compared"
     own = DERIVED.subtract(realized, before.realized)
-    return {
-        "realized_compared": DERIVED.add(before.realized_compared, own),
-        "stated_compared": add(before.stated_compared, fill.stated_pnl),
-    }
+    return DERIVED.add(before.realized_compared, own), add(before.stated_compared, fill.stated_pnl)
 
 
 def _vote(
