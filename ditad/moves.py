@@ -124,8 +124,9 @@ def _moves_of(turn: Turn, draft: Draft) -> Iterable[tuple[Move, bool]]:
         cause = Cause.FORCED_CLOSE if "forced" in body else Cause.FEE if amends else Cause.UNCOVERED
         wallet = sub(_decimal(body["realized_pnl"]), _decimal(body["fee"]))
         ids = (f"order:{body['order_id']}:({body['z0']}, {body['z1']}]",)
-        move = Move(cause=cause, ids=ids, n=n, at_us=at_us, wallet=wallet, key=key, quantity=quantity)
-        yield replace(move, told_by=turn.event.source_id), amends
+        told_by = turn.event.source_id
+        move = Move(cause=cause, ids=ids, n=n, at_us=at_us, wallet=wallet, key=key, quantity=quantity, told_by=told_by)
+        yield move, amends
 
 
 def _quantity_of(state: State, body: dict[str, object]) -> tuple[str, Decimal]:

@@ -71,7 +71,14 @@ def line_of(record: Mapping[str, Any]) -> bytes:
 @lru_cache(maxsize=RENDERED_MAX)
 def rfc3339(at_us: int) -> str:
     """Write microseconds since the epoch as RFC 3339 in UTC with microseconds."""
-    return f"{(EPOCH + timedelta(microseconds=at_us)).isoformat(timespec='microseconds')[:-6]}Z"
+    second, micros = divmod(at_us, 1_000_000)
+    return f"{_second(second)}.{micros:06}Z"
+
+
+@lru_cache(maxsize=RENDERED_MAX)
+def _second(at_s: int) -> str:
+    """Write the second of a moment, which many moments share."""
+    return (EPOCH + timedelta(seconds=at_s)).isoformat()[:-6]
 
 
 def micros_of(text: str) -> int:
