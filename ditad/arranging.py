@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 
 from ditad.events import PositionSide
 from ditad.money import DERIVED, ZERO, add, mul, sub
@@ -70,10 +71,13 @@ def moment_of(fills: list[BookFill], index: int) -> Callable[[BookFill], bool]:
     at_ms, second = fills[index].at_ms, fills[index].at_ms // 1_000
     low = bisect_left(fills, second, 0, index, key=_second_of)  # fills stand in the order of their seconds
     high = bisect_right(fills, second, index, key=_second_of)
-    whole = any([fill.whole_second for fill in fills[low:high]])  # noqa: C419 - a busy second has hundreds
+    whole = any(map(_is_whole, fills[low:high]))  # a busy second has hundreds
     if whole:
         return lambda fill: fill.at_ms // 1_000 == second
     return lambda fill: fill.at_ms == at_ms
+
+
+_is_whole: Callable[[BookFill], bool] = attrgetter("whole_second")
 
 
 def _second_of(fill: BookFill) -> int:

@@ -9,8 +9,9 @@ splits nothing; what contradicts is named and not taken. (account.md §3, Fills)
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import NamedTuple
 
 from ditad.events import FillRow
 from ditad.laying import (
@@ -37,8 +38,7 @@ COMMISSION_STEP = Decimal("0.00000001")
 """Commissions are cut to eight decimals (bingx.md §4, `o.n`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Derivation:
+class Derivation(NamedTuple):
     """The pieces of an order, why they are incomplete (``""``: they are not), and what they prove.
 
     `amounts` is `PER_FILL` or `CUMULATIVE` where this order's figures fit only that reading of `n` and `rp`. `printed`
@@ -52,16 +52,14 @@ class Derivation:
     printed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Quote:
+class _Quote(NamedTuple):
     """Σ quantity·price up to a boundary, and how far it may be off."""
 
     value: Decimal
     slack: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
+class _Span(NamedTuple):
     """An interval and everything that is known of it.
 
     `stated` is the quote up to its end as frames have it. `next` is the frame whose last execution begins where this
@@ -134,7 +132,7 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
 
     left, quote = order.opening, _opening_quote(order, terms)
     skipped: Decimal | None = None
-    for right in _bounds(order, segments, readings):
+    for right in _bounds(order, segments, (*readings, *begun)):
         here = span(left, right, quote, inner=skipped is not None)
         price = _price_of(here)
         if price is None and skipped is not None:  # what went before stays untold, but this part may be known
@@ -210,9 +208,9 @@ def rows_exceed(order: Order) -> bool:
 # ---- boundaries and what lies between them ----------------------------------------------------------------------------
 
 
-def _bounds(order: Order, segments: Sequence[Segment], readings: Iterable[Decimal]) -> list[Decimal]:
+def _bounds(order: Order, segments: Sequence[Segment], told: Iterable[Decimal]) -> list[Decimal]:
     """Give all known boundaries beyond the opening; where rows are laid, they know them all from where they begin."""
-    found = stated_bounds(order) | set(readings)
+    found = stated_bounds(order, told)
     laid = {segment.z1 for segment in segments}
     if order.unkept is not None:
         laid.add(order.unkept.quantity)
@@ -425,9 +423,10 @@ def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: Terms)
             continue
         nearest = DERIVED.divide(fee, mul(step, rate)).to_integral_value()
         for ticks in (nearest - 1, nearest, nearest + 1):  # a small fee may be that of several
-            exact = mul(growth, mul(ticks, terms.tick))
-            if lowest <= ticks <= highest and _is_fee_of(fee, _Quote(exact, ZERO), [rate]):
-                fitting.add(exact)
+            if lowest <= ticks <= highest:
+                exact = mul(growth, mul(ticks, terms.tick))
+                if _is_fee_of(fee, _Quote(exact, ZERO), [rate]):
+                    fitting.add(exact)
     return fitting.pop() if len(fitting) == 1 else None
 
 

@@ -8,9 +8,10 @@ but what boundaries and average prices give them. (account.md §3, Fills)
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from ditad.events import FillRow
 from ditad.money import EXACT, ZERO, add, exact_sum, half_step, mul, plain, sub
@@ -32,8 +33,7 @@ Agrees = Callable[[Decimal, "Sums", Sequence[FillRow]], bool]
 """Says whether the sums up to a boundary, and the rows since the one before, are what a frame tells there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """What decides how figures are read: see `derive`."""
 
     amounts: str | None
@@ -74,9 +74,12 @@ class Laid:
     ambiguous: bool = False
 
 
-def stated_bounds(order: Order) -> set[Decimal]:
-    """Give the boundaries that frames prove: each `z`, and where the last execution before it began."""
-    return {reading.z for reading in order.readings if not reading.summed} | starts(order).keys()
+NOTHING = Laid()
+
+
+def stated_bounds(order: Order, begun: Iterable[Decimal]) -> set[Decimal]:
+    """Give the boundaries that frames prove: each `z`, and where the last execution before it began, as `starts` says."""
+    return {reading.z for reading in order.readings if not reading.summed}.union(begun)
 
 
 def starts(order: Order) -> dict[Decimal, Reading]:
@@ -101,12 +104,14 @@ def lay(order: Order, terms: Terms, *, together: bool) -> Laid:
 
     Rows of one second whose order none or several ways explain are one interval if `together`, else left to the frames.
     """
+    if not order.rows and not order.complete_rows:
+        return NOTHING
     start, quote, slack = opened(order, terms)
     rows = _complete_rows(order, start)
     if not rows:
         return Laid()
     readings = {reading.z: reading for reading in order.readings if not reading.summed}
-    known = sorted(stated_bounds(order) | {order.opening})
+    known = sorted(stated_bounds(order, starts(order)) | {order.opening})
 
     def agrees(z: Decimal, sums: Sums, last: Sequence[FillRow]) -> bool:
         reading = readings.get(z)
@@ -143,10 +148,12 @@ def misplaced(order: Order, segments: Sequence[Segment], amounts: str | None) ->
     rows do there, and so does each that was added after it.
     """
     summed = [reading for reading in order.readings if reading.summed]
+    if not summed:
+        return frozenset()
     whole = not order.opening and order.unkept is None
     rows: tuple[FillRow, ...] = ()
     ends: dict[Decimal, tuple[Sequence[FillRow], Sequence[FillRow] | None]] = {}
-    for segment in segments if summed else ():
+    for segment in segments:
         rows += segment.rows
         ends[segment.z1] = segment.rows, rows if whole else None
     through = max(ends, default=ZERO)

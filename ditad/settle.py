@@ -9,11 +9,13 @@ K − E without a subset of waiting ones that explains it; a statement repeated 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
+from operator import attrgetter
+from typing import NamedTuple
 
 from ditad.money import ZERO, add, sub
 
@@ -65,8 +67,7 @@ class Twins:
     agreed_us: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(NamedTuple):
     """How a field stands now. `delta` is K − E (of a confirmed difference: without the facts on their
     way), `residual` what waiting twins do not explain.
 
@@ -77,6 +78,10 @@ class Balance:
     delta: Decimal
     residual: Decimal
     deadline_us: int | None
+
+
+_amount_of: Callable[[WaitingFact], Decimal] = attrgetter("amount")
+_deadline_of: Callable[[WaitingFact], int] = attrgetter("deadline_us")
 
 
 def state(twins: Twins, value: Decimal, now_us: int, window_us: int) -> None:
@@ -101,13 +106,20 @@ def settle_at(twins: Twins, value: Decimal) -> None:
     twins.confirmed = None
 
 
-def expire(twins: Twins, now_us: int) -> None:
-    """Let go of what no longer waits; the statement before those that do stays, for K may still be there."""
-    twins.facts = [fact for fact in twins.facts if fact.deadline_us > now_us]
+def expire(twins: Twins, now_us: int) -> int | None:
+    """Let go of what no longer waits; the statement before those that do stays, for K may still be there.
+
+    Gives until when the first of the facts that are left waits (`None`: none is).
+    """
+    until_us = min(map(_deadline_of, twins.facts), default=None)  # there may be hundreds
+    if until_us is not None and until_us <= now_us:
+        twins.facts = [fact for fact in twins.facts if fact.deadline_us > now_us]
+        until_us = min(map(_deadline_of, twins.facts), default=None)
     oldest = len(twins.statements) - 1
     while oldest > 0 and twins.statements[oldest].deadline_us > now_us:
         oldest -= 1
     del twins.statements[: max(oldest, 0)]
+    return until_us
 
 
 def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balance:
@@ -120,13 +132,12 @@ def balance(twins: Twins, k: Decimal, tolerance: Decimal, now_us: int) -> Balanc
         twins.facts.clear()
         twins.confirmed, twins.agreed_us = None, now_us
         return Balance(standing=Standing.SETTLED, delta=delta, residual=ZERO, deadline_us=None)
-    expire(twins, now_us)
-    deadline = _deadline(twins, now_us)
-    amounts = [fact.amount for fact in twins.facts]
-    latest = accumulate(reversed(amounts), add, initial=ZERO)  # mostly these alone explain it: K is ahead of E
-    if delta in latest:
+    clocks = [expire(twins, now_us), *[item.deadline_us for item in twins.statements[1:]]]
+    deadline = min([until_us for until_us in clocks if until_us is not None and until_us > now_us], default=None)
+    latest = accumulate(map(_amount_of, reversed(twins.facts)), add, initial=ZERO)
+    if delta in latest:  # mostly the latest ones alone explain it: K is ahead of E
         return Balance(standing=Standing.UNSETTLED, delta=delta, residual=ZERO, deadline_us=deadline)
-    sums = sorted(_sums(amounts))
+    sums = sorted(_sums([fact.amount for fact in twins.facts]))
     if _explains(sums, twins, k, tolerance):
         return Balance(standing=Standing.UNSETTLED, delta=delta, residual=ZERO, deadline_us=deadline)
     known = twins.confirmed
@@ -143,12 +154,6 @@ def _explains(ordered: Sequence[Decimal], twins: Twins, k: Decimal, tolerance: D
         if place < len(ordered) and ordered[place] <= add(wanted, tolerance):
             return True
     return False
-
-
-def _deadline(twins: Twins, now_us: int) -> int | None:
-    clocks = [fact.deadline_us for fact in twins.facts] + [item.deadline_us for item in twins.statements[1:]]
-    waiting = [deadline for deadline in clocks if deadline > now_us]
-    return min(waiting, default=None)
 
 
 def _sums(amounts: list[Decimal]) -> list[Decimal]:
