@@ -31,7 +31,7 @@ from ditad.events import (
     StreamChanged,
     Tick,
 )
-from ditad.money import ZERO, add
+from ditad.money import ZERO, add, exact_sum
 from ditad.reconcile import DivergenceClass, Finding
 from ditad.state import State
 from ditad.stepping import Run
@@ -95,30 +95,35 @@ class Places(Generic[Made, Whole]):
         self._chunks: list[Whole] = []
         self._stale: set[int] = set()
         self._whole: Whole | None = None
-        self._due: dict[str, None] | None = None
+        self._due: Sequence[str] | None = None
 
-    def hear(self, keys: Iterable[str] | None) -> None:
+    def hear(self, keys: Sequence[str] | None) -> None:
         """Hear for which keys something may have changed; `None`: for all, and there may be other keys."""
-        if keys is None:
+        if keys is None or self._due is None:
             self._due = None
-        elif self._due is not None:
-            self._due.update(dict.fromkeys(keys))
+        else:
+            self._due = [*self._due, *keys] if self._due else keys
 
     def due(self, keyed: Mapping[str, object]) -> list[str]:
         """Give the keys that are to be looked at again."""
         due = self._due
-        if due is not None and len(keyed) == len(self._places):
-            if not due:
-                return []
-            self._due = {}
-            places = self._places
-            if not [key for key in due if (key in keyed) is not (key in places)]:
-                return [key for key in due if key in keyed]
-        return self._all(keyed)
+        places = self._places
+        if due is None or len(keyed) != len(places):
+            return self._all(keyed)
+        if not due:
+            return []
+        known: list[str] = []
+        for key in due:
+            if (key in keyed) is not (key in places):
+                return self._all(keyed)
+            if key in places:
+                known.append(key)
+        self._due = ()
+        return known
 
     def _all(self, keyed: Mapping[str, object]) -> list[str]:
         """Put the keys in their order, and look at all of them."""
-        self._due = {}
+        self._due = ()
         keys = sorted(keyed)
         if keys != self._keys or self._whole is None:
             self._keys, self._places = keys, {key: place for place, key in enumerate(keys)}
@@ -168,12 +173,13 @@ def quantities_of(found: Sequence[list[Finding]]) -> Quantities:
 
 
 def _joined_quantities(parts: Sequence[Quantities]) -> Quantities:
-    deltas: dict[str, Decimal] = {}
-    for part in parts:
-        deltas |= part.deltas
-    lists = zip(*[part[:3] for part in parts], strict=True)
-    findings, unsaid, waiting = (list(itertools.chain.from_iterable(one)) for one in lists)
-    return Quantities(findings, unsaid, waiting, deltas)
+    joined = Quantities([], [], [], {})
+    for findings, unsaid, waiting, deltas in parts:
+        joined.findings.extend(findings)
+        joined.unsaid.extend(unsaid)
+        joined.waiting.extend(waiting)
+        joined.deltas.update(deltas)
+    return joined
 
 
 class Totals(NamedTuple):
@@ -200,27 +206,17 @@ class Totals(NamedTuple):
 
 def totals_of(parts: Sequence[Totals]) -> Totals:
     """Add up what several hold."""
-    realized = compared = stated = slack = ticks = ZERO
-    closes = trades = exact = rounded = open_ = doubtful = ended = untold = 0
-    for part in parts:
-        realized, compared, stated = add(realized, part[0]), add(compared, part[1]), add(stated, part[2])
-        slack, ticks = add(slack, part[3]), add(ticks, part[5])
-        closes, trades, exact, rounded = closes + part[4], trades + part[6], exact + part[7], rounded + part[8]
-        open_, doubtful, ended, untold = open_ + part[9], doubtful + part[10], ended + part[11], untold + part[12]
+    if not parts:
+        return Totals()
+    realized, compared, stated, slack, closes, ticks, *counts = zip(*parts, strict=True)
     return Totals(
-        realized,
-        compared,
-        stated,
-        slack,
-        closes,
-        ticks,
-        trades,
-        exact,
-        rounded,
-        open_,
-        doubtful,
-        ended,
-        untold,
+        exact_sum(realized),
+        exact_sum(compared),
+        exact_sum(stated),
+        exact_sum(slack),
+        sum(closes),
+        exact_sum(ticks),
+        *map(sum, counts),
     )
 
 
@@ -245,7 +241,7 @@ def _totals_of_run(run: Run, tick: Decimal | None) -> Totals:
 class Valued(NamedTuple):
     """What quantities are worth: K's and E's at E's mark, K's at its own; `spoke`: a mark was told, or all is flat.
 
-    `stale`: of one of them the two marks are too far apart.
+    `stale`: of one of them the two marks are too far apart. `open` counts the positions that E says are open.
     """
 
     k: Decimal = ZERO
@@ -253,14 +249,15 @@ class Valued(NamedTuple):
     own: Decimal = ZERO
     spoke: bool = False
     stale: bool = False
+    open: int = 0
 
 
 def valued_of(parts: Sequence[Valued]) -> Valued:
     """Add up what several are worth."""
-    k = e = own = ZERO
-    for part in parts:
-        k, e, own = add(k, part[0]), add(e, part[1]), add(own, part[2])
-    return Valued(k, e, own, any(part[3] for part in parts), any(part[4] for part in parts))
+    if not parts:
+        return Valued()
+    k, e, own, spoke, stale, open_ = zip(*parts, strict=True)
+    return Valued(exact_sum(k), exact_sum(e), exact_sum(own), any(spoke), any(stale), sum(open_))
 
 
 class Rows(NamedTuple):
@@ -272,8 +269,11 @@ class Rows(NamedTuple):
 
 def rows_of(parts: Sequence[Rows | None]) -> Rows:
     """Put rows together; `None` stands for a position that has none."""
-    some = [part for part in parts if part is not None and part.rows]
-    return Rows(list(itertools.chain.from_iterable([one.rows for one in some])), b",".join([one.text for one in some]))
+    some = [part for part in parts if part is not None]
+    if len(some) == 1:
+        return some[0]
+    rows = itertools.chain.from_iterable([one.rows for one in some])
+    return Rows(list(rows), b",".join([one.text for one in some if one.text]))
 
 
 class Held(NamedTuple):
@@ -288,6 +288,8 @@ class Held(NamedTuple):
 def held_of(parts: Sequence[Held | None]) -> Held:
     """Put positions together; `None` stands for one that is not open."""
     some = [part for part in parts if part is not None]
+    if len(some) == 1:
+        return some[0]
     unrealized, notional, margin = (
         _sum_or_none([one[figure] for one in some])  # type: ignore[misc]
         for figure in (1, 2, 3)
@@ -315,8 +317,6 @@ class Memory:
         """Positions of which the ledgers do not plainly say the same, and which time alone may change."""
         self.valued: Places[Valued, Valued] = Places(valued_of, valued_of)
         self.runs: Places[Totals, Totals] = Places(totals_of, totals_of)
-        self.open: Places[int, int] = Places(sum, sum)
-        """Whether a position is open by E."""
         self.findings: Kept[Any] = Kept()
         """Findings about the whole account, by their rule."""
         self.rows: Places[Held | None, Held] = Places(held_of, held_of)
@@ -327,7 +327,6 @@ class Memory:
             self.quantities,
             self.valued,
             self.runs,
-            self.open,
             self.rows,
             self.stated_rows,
         )

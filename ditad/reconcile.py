@@ -124,10 +124,8 @@ def result_of(
 
     With `deltas`, which are those of all findings, such with nothing to say may be left out.
     """
-    found, fine = list(findings), ReconcileStatus.OK
+    found = list(findings)
     every = {one.field: one.delta for one in found} if deltas is None else deltas
-    if found and not [one for one in found if one.klass is not None or one.status is not fine]:
-        return ReconcileResult(status=fine, deltas=every, ts=ts)
     status = max((finding.status for finding in found), key=SEVERITY.__getitem__, default=ReconcileStatus.UNKNOWN)
     worst = ""
     if status is not ReconcileStatus.OK and found:

@@ -419,10 +419,13 @@ def gap_body(gap: Gap) -> dict[str, object]:
 
 def _reconcile_block(state: State, verdict: Verdict) -> dict[str, object]:
     result = verdict.result
+    deltas = dict.fromkeys(result.deltas, "0")  # of what is not spoken of both ledgers say the same
+    told = {one.field: result.deltas[one.field] for one in verdict.spoken}
+    deltas.update([(name, plain(shown(delta))) for name, delta in told.items() if delta])
     return {
         "status": result.status.value,
         "worst_field": result.worst_field,
-        "deltas": {name: plain(shown(delta)) if delta else "0" for name, delta in result.deltas.items()},
+        "deltas": deltas,
         "explanations": list(result.explanations),
         "divergences": [known.id for known in state.divergences.values()],
         "stands_alone": [one.body for one in verdict.alone],

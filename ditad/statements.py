@@ -33,6 +33,9 @@ from ditad.turn import Turn, capital_raw, owns
 
 ISOLATED = "isolated"
 
+SIDES = tuple(f":{side.value}" for side in PositionSide)
+"""How the keys of a symbol's positions end."""
+
 BASIS_VOTES = 3
 """Reports that must fit one basis of the margin alone before it counts as the exchange's."""
 
@@ -318,10 +321,15 @@ def mark_price_of(state: State, symbol: str) -> Decimal | None:
     seen = state.marks.get(symbol)
     if seen is not None:
         return seen.price
-    stated = state.stated.positions
-    rows = [row for side in PositionSide if (row := stated.get(f"{symbol}:{side.value}")) is not None]
-    told = [row.mark_price for row in rows if row.mark_price is not None and row.mark_us is not None]
-    return told[0] if len(told) == 1 else marks_of(state).get(symbol) if told else None
+    stated, found = state.stated.positions, None
+    for side in SIDES:
+        row = stated.get(symbol + side)
+        if row is None or row.mark_price is None or row.mark_us is None:
+            continue
+        if found is not None:
+            return marks_of(state)[symbol]  # the first one counts, in the order in which they were stated
+        found = row.mark_price
+    return found
 
 
 def leverage_of(state: State, key: str, quantity: Decimal) -> Decimal | None:

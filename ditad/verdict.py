@@ -7,9 +7,11 @@ a failed question is UNKNOWN, never an empty answer. (account.md §5, §6)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
+from operator import is_
 
 from ditad import opinions, reconcile
 from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
@@ -44,10 +46,14 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the comparison said: the result, its findings, whether K's wallet agrees with E's, and who stands alone."""
+    """What the comparison said: the result, its findings, whether K's wallet agrees with E's, and who stands alone.
+
+    `spoken` are those of `findings` whose delta may be another than 0.
+    """
 
     result: ReconcileResult
     findings: tuple[Finding, ...]
+    spoken: list[Finding] = field(repr=False, compare=False)
     wallet: Standing
     settled: bool
     alone: tuple[opinions.Alone, ...] = ()
@@ -55,6 +61,9 @@ class Verdict:
 
 AGREEING = frozenset({Standing.SETTLED, Standing.SILENT})
 """How a field stands of which nothing says that the ledgers differ."""
+
+FLAT, UNVALUED = Valued(spoke=True), Valued()
+"""What a position is worth that nobody holds, and one whose mark nobody told."""
 
 EQUAL = Balance(standing=Standing.SETTLED, delta=ZERO, residual=ZERO, deadline_us=None)
 """How a position stands of which both ledgers say the same, and nothing waits."""
@@ -83,13 +92,13 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     waiting = quantities.waiting
     if otherwise[1] is DivergenceClass.UNSETTLED:
         waiting = []  # nothing but these differs: then they are what all positions together say
-    more += _notional(turn, memory, quantities, waiting, otherwise)
+    more += _notional(turn, memory, waiting, otherwise)
     if state.margin is not None:
         finding = _margin_finding(state, turn)
         if finding is not None:
             more.append(finding)
     if state.stated.positions_us is not None or state.stated.positions:
-        more.append(_open_count(turn, memory, totals, waiting, otherwise))
+        more.append(_open_count(memory, totals, waiting, otherwise))
     more += _contradictions(turn, wallet.standing)
     opinion = opinions.compare(turn, quantities.findings, first[0] if first else None)
     more += opinion.findings
@@ -103,13 +112,20 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     if unsaid or state.divergences or state.lasting:
         follow_divergences(turn, spoken, findings)
     state.deadline_us = min([deadline for deadline in deadlines if deadline > now], default=None)
-    deltas = {one.field: one.delta for one in first} | quantities.deltas | {one.field: one.delta for one in more}
-    result = reconcile.result_of(spoken, rfc3339(now), deltas)
+    deltas = {one.field: one.delta for one in first}
+    deltas.update(quantities.deltas)
+    deltas.update([(one.field, one.delta) for one in more])
+    told = rfc3339(now)
+    if unsaid:
+        result = reconcile.result_of(spoken, told, deltas)
+    else:
+        result = ReconcileResult(status=ReconcileStatus.OK, deltas=deltas, ts=told)
     doubts = [*doubts_of_facts, *_doubts(state)]
     settled = not doubts_of_facts and all(stand.standing in AGREEING for stand in stands)
     return Verdict(
         result=_with_doubts(result, doubts) if doubts else result,
         findings=findings,
+        spoken=spoken,
         wallet=wallet.standing,
         settled=settled,
         alone=opinion.alone,
@@ -275,21 +291,23 @@ def _await_fills(turn: Turn, finding: Finding, stands: list[Balance], findings: 
 
 
 def _notional(
-    turn: Turn,
-    memory: Memory,
-    quantities: Quantities,
-    waiting: list[Finding],
-    otherwise: tuple[ReconcileStatus, DivergenceClass],
+    turn: Turn, memory: Memory, waiting: list[Finding], otherwise: tuple[ReconcileStatus, DivergenceClass]
 ) -> list[Finding]:
     """R4: it speaks if both are flat everywhere, or of those positions whose mark somebody told, but for `waiting`."""
-    kept = memory.valued
-    for key in kept.due(turn.state.quantity_twins):
-        found = memory.quantities.held[key][1]
-        kept.put(key, None, valued_of([_valued(turn, one, _marks(turn.state, one)) for one in found]))
+    state, settings, kept = turn.state, turn.settings, memory.valued
+    for key in kept.due(state.quantity_twins):
+        found, row, known = memory.quantities.held[key][1], state.stated.positions.get(key), kept.held.get(key)
+        open_ = 1 if row is not None and row.quantity else 0
+        marks = [_marks(state, key, one) for one in found]
+        parts = (settings, found, open_, *itertools.chain.from_iterable(marks))
+        if known is None or len(known[0]) != len(parts) or not all(map(is_, known[0], parts)):
+            each = [_valued(turn, *one) for one in zip(found, marks, strict=True)]
+            worth = each[0] if len(each) == 1 else valued_of(each)
+            kept.put(key, parts, worth._replace(open=1) if open_ else worth)
     total = kept.whole()
     if waiting:
-        others = [one for one in quantities.findings if one not in waiting]
-        total = valued_of([_valued(turn, one, _marks(turn.state, one)) for one in others])
+        every = [(key, one) for key, (_, found) in memory.quantities.held.items() for one in found]
+        total = valued_of([_valued(turn, one, _marks(state, key, one)) for key, one in every if one not in waiting])
     if not total.spoke:
         return []
     make = partial(
@@ -304,31 +322,30 @@ def _notional(
     return [memory.findings.of("R4", (total, turn.settings, *otherwise), make)]
 
 
-def _marks(state: State, finding: Finding) -> tuple[Decimal | None, Decimal | None]:
+def _marks(state: State, key: str, finding: Finding) -> tuple[Decimal | None, Decimal | None]:
     """Give E's mark of a position and K's own (`None`: nobody told it)."""
     assert finding.symbol is not None, "R3 names its symbol"
-    stated = state.stated.positions.get(key_of(state, finding.symbol, finding.side or ""))
-    return None if stated is None else stated.mark_price, mark_price_of(state, finding.symbol)
+    assert finding.side is not None, "R3 names its side"
+    if state.one_way or not key.endswith(finding.side):
+        key = key_of(state, finding.symbol, finding.side)
+    row = state.stated.positions.get(key)
+    return None if row is None else row.mark_price, mark_price_of(state, finding.symbol)
 
 
 def _valued(turn: Turn, finding: Finding, marks: tuple[Decimal | None, Decimal | None]) -> Valued:
     """Value both quantities at E's mark (where it told none: K's), and see if the marks are too far apart."""
-    if not finding.k and not finding.e:
-        return Valued(spoke=True)
+    k, e = finding.k, finding.e
+    assert k is not None, "R3 has both figures"
+    assert e is not None, "R3 has both figures"
+    if not k and not e:
+        return FLAT
     mark, own = marks
-    price = mark if mark is not None else own
+    price = own if mark is None else mark
     if price is None:
-        return Valued()
-    assert finding.k is not None, "R3 has both figures"
-    assert finding.e is not None, "R3 has both figures"
-    mine = own if own is not None else price
-    return Valued(
-        k=mul(finding.k, price),
-        e=mul(finding.e, price),
-        own=mul(finding.k, mine),
-        spoke=True,
-        stale=mark is not None and abs(sub(mine, mark)) > mul(mine, turn.settings.mark_staleness_factor),
-    )
+        return UNVALUED
+    mine = price if own is None else own
+    stale = mark is not None and abs(sub(mine, mark)) > mul(mine, turn.settings.mark_staleness_factor)
+    return Valued(mul(k, price), mul(e, price), mul(k, mine), True, stale)
 
 
 def _of_quantities(quantities: list[Finding]) -> tuple[ReconcileStatus, DivergenceClass]:
@@ -362,21 +379,11 @@ def _margin_finding(state: State, turn: Turn) -> Finding | None:
 
 
 def _open_count(
-    turn: Turn,
-    memory: Memory,
-    totals: Totals,
-    waiting: list[Finding],
-    otherwise: tuple[ReconcileStatus, DivergenceClass],
+    memory: Memory, totals: Totals, waiting: list[Finding], otherwise: tuple[ReconcileStatus, DivergenceClass]
 ) -> Finding:
     """R6, but for positions that only wait for their twin beside others that truly differ."""
     ours = totals.open - sum([1 for finding in waiting if finding.k])
-    stated, kept = turn.state.stated.positions, memory.open
-    for key in kept.due(stated):
-        quantity, known = stated[key].quantity, kept.held.get(key)
-        if known is None or known[0] is not quantity:
-            kept.put(key, quantity, 1 if quantity else 0)
-    theirs = kept.whole()
-    theirs -= sum([1 for finding in waiting if finding.e])
+    theirs = memory.valued.whole().open - sum([1 for finding in waiting if finding.e])
     make = partial(reconcile.open_positions, k=ours, e=theirs, otherwise=otherwise)
     found: Finding = memory.findings.of("R6", (ours, theirs, *otherwise), make)
     return found

@@ -14,7 +14,7 @@ import pytest
 from ditad.events import LeveragePush, Mark, Marks, PositionSide, Side
 from ditad.kept import CHUNK, Kept, Places
 from ditad.projection import Projection
-from tests.support.story import Story
+from tests.support.story import Story, settings
 
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
 MANY = tuple(f"S{number:02}-USDT" for number in range(2 * CHUNK + 3))
@@ -71,6 +71,9 @@ def wide() -> Story:
     marks(story, (MANY[1], "140"), (MANY[2], "60"))
     story.order(side=Side.SELL, z="9", ap="100.00000000", fee="0.1", symbol="NEW-USDT")
     leverage(story, MANY[1], "50")
+    story.tell(settings(mark_staleness_factor=Decimal("0.000001"), capital_epsilon=Decimal(1)))
+    marks(story, *((name, "101.5") for name in MANY))
+    story.tell(settings())
     return story
 
 
