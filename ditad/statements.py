@@ -326,8 +326,8 @@ def mark_price_of(state: State, symbol: str) -> Decimal | None:
         row = stated.get(symbol + side)
         if row is None or row.mark_price is None or row.mark_us is None:
             continue
-        if found is not None:
-            return marks_of(state)[symbol]  # the first one counts, in the order in which they were stated
+        if found is not None and found.compare_total(row.mark_price):
+            return marks_of(state)[symbol]  # the one that counts is the first in the order in which they were stated
         found = row.mark_price
     return found
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from ditad.events import LeveragePush, Mark, Marks, PositionSide, Side
+from ditad.events import LeveragePush, Mark, Marks, OrderStatus, PositionSide, Question, Side
 from ditad.kept import CHUNK, Kept, Places
 from ditad.projection import Projection
 from tests.support.story import Story, settings
@@ -77,6 +77,50 @@ def wide() -> Story:
     return story
 
 
+def reported() -> Story:
+    """Hear of both sides of a symbol what reports alone tell: marks, alike and apart, leverages, fills and closes."""
+    story = Story(symbols=MANY)
+    for symbol in MANY[:CHUNK]:
+        story.order(z="1", ap="100.00000000", fee="0.05", symbol=symbol)
+        story.order(side=Side.SELL, ps=SHORT, z="1", ap="100.00000000", fee="0.05", symbol=symbol)
+    for long, short in (("101.5", "101.5"), ("101.50", "101.5"), ("102", "99")):
+        rows = [story.position_row("1", "100", symbol=symbol, mark=long, leverage="3") for symbol in MANY[:CHUNK]]
+        rows += [
+            story.position_row("1", "100", symbol=symbol, side=SHORT, mark=short, leverage="4")
+            for symbol in MANY[:CHUNK]
+        ]
+        story.pass_s(10)
+        story.positions(*rows[2:], rows[0])
+        story.balance("998.4", used="120")
+        story.fills(symbol=MANY[1])
+    partly = story.order(
+        z="1", q="3", ap="100.03000000", fee="0.05", symbol=MANY[3], status=OrderStatus.PARTIALLY_FILLED
+    )
+    story.executed(partly, "2", ap="100.02", symbol=MANY[3], status=OrderStatus.CANCELED)
+    story.income(story.income_row("1", "FUNDING_FEE", "-0.5", symbol=MANY[3]))
+    row = story.fill_row(partly, "1", "100.01", "0.05", symbol=MANY[3])
+    story.fills(row, story.fill_row(partly, "1", "100.03", "0.05", symbol=MANY[3]), symbol=MANY[3], order_id=partly)
+    closing = story.order(side=Side.SELL, z="1", ap="101.00000000", fee="0.05", rp="1", symbol=MANY[4])
+    story.executed(
+        closing,
+        "1",
+        ap="101",
+        side=Side.SELL,
+        symbol=MANY[4],
+        question=Question.FORCED_ORDERS,
+        forced="liquidation",
+    )
+    for _ in range(3):
+        story.pass_s(40)
+        story.balance("998.4")
+        story.positions()
+        for symbol in MANY[:CHUNK]:
+            story.fills(symbol=symbol)
+        story.income()
+        story.audit_done()
+    return story
+
+
 def one_way_elsewhere() -> Story:
     """Learn it from a symbol that is not the account's own, so that nothing of any position is told."""
     story = Story(symbols=MANY)
@@ -101,7 +145,7 @@ def one_way() -> Story:
     return story
 
 
-@pytest.mark.parametrize("told", [busy, wide, one_way, one_way_elsewhere])
+@pytest.mark.parametrize("told", [busy, wide, reported, one_way, one_way_elsewhere])
 def test_what_is_kept_changes_no_byte(told: Callable[[], Story]) -> None:
     """A projection that begins anew before every event, with nothing kept, writes and remembers the same."""
     kept, forgetful = Projection("main"), Projection("main")
@@ -114,7 +158,7 @@ def test_what_is_kept_changes_no_byte(told: Callable[[], Story]) -> None:
         assert kept.needs() == forgetful.needs()
 
 
-@pytest.mark.parametrize("told", [busy, wide, one_way, one_way_elsewhere])
+@pytest.mark.parametrize("told", [busy, wide, reported, one_way, one_way_elsewhere])
 def test_a_line_says_what_its_body_says(told: Callable[[], Story]) -> None:
     """What of a line was written before is what its body has now."""
     projection = Projection("main")

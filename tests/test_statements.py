@@ -22,7 +22,7 @@ from ditad.events import (
     PositionsReport,
     Side,
 )
-from ditad.statements import together
+from ditad.statements import mark_price_of, marks_of, together
 from tests.support.reading import at, explained
 from tests.support.story import START_US, Story
 
@@ -434,3 +434,22 @@ def test_flat_uses_no_margin() -> None:
     story.order(side=Side.SELL, z="1", ap="100.00000000", fee="0", rp="0")
     story.balance("1000", used="0")
     assert "0" == story.delta("used_margin")
+
+
+@pytest.mark.parametrize(
+    "marks", [("101.5", "101.5"), ("101.50", "101.5"), ("102", "99"), (None, "99"), ("102", None), (None, None)]
+)
+@pytest.mark.parametrize("sides", [(LONG, SHORT), (SHORT, LONG)])
+@pytest.mark.parametrize("streamed", [None, "77.0"])
+def test_a_symbols_mark_is_the_one_among_all_marks(
+    marks: tuple[str | None, ...], sides: tuple[PositionSide, ...], streamed: str | None
+) -> None:
+    """Looked for alone it has the very digits that it has among all: the stream's, else the first that was stated."""
+    story = Story()
+    told = zip(sides, marks, strict=True)
+    story.positions(*(story.position_row("1", "100", side=side, mark=mark) for side, mark in told))
+    if streamed is not None:
+        story.tell(Marks(marks=(Mark(symbol="BTC-USDT", price=D(streamed), event_ms=story.ms),)))
+    state = story.projection.state
+    assert str(marks_of(state).get("BTC-USDT")) == str(mark_price_of(state, "BTC-USDT"))
+    assert mark_price_of(state, "ETH-USDT") is None
