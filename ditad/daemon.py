@@ -36,7 +36,7 @@ from ditad.metrics import Metrics
 from ditad.notify import ServiceManager, Watchdog
 from ditad.reloading import reloaded
 from ditad.reporting import Log
-from ditad.service import AccountService
+from ditad.service import HUB_BYTES_AMPLE, AccountService
 from ditad.tell.command import Command
 from ditad.tell.hook import Hook
 from ditad.tell.webhook import Webhook
@@ -52,6 +52,10 @@ STATUS_S: Final = 1.0
 
 START_S_MAX: Final = 60.0
 """What a start that folds much asks for, again and again while it goes on."""
+
+RINGS_BYTES_AMPLE: Final = 64 * 1024 * 1024
+"""What the rings of newest records of all accounts hold together; only few and long ones, or the least, go beyond."""
+RING_BYTES_MIN: Final = 1024 * 1024
 
 ANOTHER_PORT: Final = (
     "free the port of metrics_listen or name another one, then restart; /v1/metrics of the socket answers"
@@ -125,6 +129,7 @@ class Daemon:
                     tell=settings.tell,
                     hook=hook,
                     timing=self._metrics.timing(account.name),
+                    ring_bytes=ring_bytes_of(len(settings.accounts)),
                 )
         except BaseException:
             self.release()
@@ -279,6 +284,11 @@ class Daemon:
         for service in self._services.values():
             service.abandon()
         self._folder.release()
+
+
+def ring_bytes_of(accounts: int) -> int:
+    """Give how many bytes of its newest records each of so many accounts holds for readers."""
+    return max(RING_BYTES_MIN, min(HUB_BYTES_AMPLE, RINGS_BYTES_AMPLE // accounts))
 
 
 def hook_of(tell: TellSettings, header: Secret | None) -> Hook:

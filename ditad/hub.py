@@ -3,8 +3,8 @@
 What enters: records in the order of their `seq`, published by the one who folds. What leaves: batches of NDJSON lines,
 pulled by each reader from one shared ring with a cursor of its own.
 What holds: publishing costs the same whatever the number of readers and never waits for one; a reader costs no memory
-here, for it has no queue; the ring is bounded by count and by bytes; a reader that is overtaken by the ring's old end
-is told which records it lost, and is ended. One event loop, no locks.
+here, for it has no queue; the ring is bounded by count and by bytes, and where it holds many records by fewer bytes; a
+reader that is overtaken by the ring's old end is told which records it lost, and is ended. One event loop, no locks.
 """
 
 from __future__ import annotations
@@ -51,19 +51,27 @@ class Hub:
         capacity_records: int,
         capacity_bytes: int,
         *,
+        ample_records: int = 0,
+        ample_bytes: int | None = None,
         newest_seq: int = 0,
         bookmark_s: float = BOOKMARK_S,
         now_us: Callable[[], int] = wall_us,
     ) -> None:
         """Hold at most so many records, and no more bytes of lines than this beyond the newest record.
 
+        Of more than `ample_records` no more than `ample_bytes` are held (`None`: as many as of few): what lies further
+        back is the journal's to tell, and a ring of long lines still holds enough of them for a reader to keep up.
         `newest_seq` is that of the last record before this process (0: none); those are history, not in the ring.
         """
         assert capacity_records > 0, "a ring holds something"
         assert capacity_bytes > 0, "a ring holds something"
+        assert ample_bytes is None or 0 < ample_bytes <= capacity_bytes, "many are held in no more bytes than few"
         self._slots: list[Record | None] = [None] * capacity_records
         self._bytes_max = capacity_bytes
+        self._ample_records = ample_records
+        self._ample_bytes = capacity_bytes if ample_bytes is None else ample_bytes
         self._bytes = 0
+        self.published_bytes = 0
         self._oldest = newest_seq + 1
         self._newest = newest_seq
         self.bookmark_s = bookmark_s
@@ -107,7 +115,8 @@ class Hub:
             self._slots[record.seq % len(self._slots)] = record
             self._newest = record.seq
             self._bytes += len(record.line)
-            while self._bytes > self._bytes_max and self._oldest < self._newest:
+            self.published_bytes += len(record.line)
+            while self._bytes > self._ample_bytes and self._holds_too_much():
                 self._forget_oldest()
         if records and self._changed is not None and not self._waking:
             self._waking = True
@@ -138,6 +147,10 @@ class Hub:
         assert record is not None, f"record {seq} left the ring"
         assert record.seq == seq, f"record {record.seq} stands in the place of {seq}"
         return record
+
+    def _holds_too_much(self) -> bool:
+        held = self._newest - self._oldest + 1
+        return held > 1 and (held > self._ample_records or self._bytes > self._bytes_max)
 
     def _forget_oldest(self) -> None:
         self._bytes -= len(self.record(self._oldest).line)

@@ -34,7 +34,7 @@ from ditad.events import (
     StreamState,
     Tick,
 )
-from ditad.hub import Hub
+from ditad.hub import BATCH_BYTES_MAX, Hub
 from ditad.journal import Archived, Checkpoint, Derived, Journal
 from ditad.money import plain
 from ditad.projection import Folded, Projection
@@ -50,6 +50,10 @@ BATCH_MAX = 512
 
 FOLDING_S_MAX = 0.1
 """Folding keeps the loop for so long and one event more, then signals, readers and other accounts have their turn."""
+
+TOLD_BYTES_MAX = BATCH_BYTES_MAX // 2
+"""And until so many bytes are told, where somebody reads: of a batch a reader has its turn twice, so it keeps up with the
+fold, and the ring of what it has not had yet may be small."""
 
 DRAIN_S_MAX = 1.0
 """After `stop` the queue is still folded for so long, one event more at most; what is left then is only made durable."""
@@ -345,7 +349,7 @@ class Pipeline:
 
         `came_s` is when frames of the private stream came, by the identity of what was received.
         """
-        began_mono = self._clock.mono_s()
+        began_mono, told_bytes = self._clock.mono_s(), self.hub.published_bytes
         for event, raw in events:
             if self._is_late() and not isinstance(event.body, AuditDone):
                 self.left_unfolded += 1
@@ -354,11 +358,12 @@ class Pipeline:
             self._publish(event, folded)
             if id(raw) in came_s and folded.records and folded.records[-1].type is RecordType.SNAPSHOT:
                 self._timing.shown(self._clock.mono_s() - came_s[id(raw)])
-            if self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
+            keeps_waiting = self.hub.readers and self.hub.published_bytes - told_bytes >= TOLD_BYTES_MAX
+            if keeps_waiting or self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
                 if self._turned is not None:  # five hundred slow folds are no wedge
                     self._turned()
                 await asyncio.sleep(0)
-                began_mono = self._clock.mono_s()
+                began_mono, told_bytes = self._clock.mono_s(), self.hub.published_bytes
 
     def _is_late(self) -> bool:
         """Say whether the end has been asked for, and the time for folding is over."""

@@ -42,8 +42,14 @@ from ditad.tell.teller import Teller, TellOptions
 from ditad.turn import capital_raw
 
 HUB_RECORDS_MAX = 8_192
+HUB_RECORDS_AMPLE = 512
+HUB_BYTES_AMPLE = 4 * 1024 * 1024
 HUB_BYTES_MAX = 16 * 1024 * 1024
-"""What readers can resume from without the journal: the newest records up to either bound."""
+"""What readers can resume from without the journal: the newest records, so many at most and in so many bytes.
+
+That is time enough for a reader that keeps up, at some thousand pushes a second. Where lines are long, with hundreds of
+open positions, that is so few records that `HUB_RECORDS_AMPLE` of them are kept all the same, up to `HUB_BYTES_MAX`.
+"""
 
 REFUSED_RETRY_S = 300.0
 """A key that was refused is tried again this often, or when an audit is asked for: mending it needs no restart."""
@@ -78,12 +84,13 @@ class AccountService:
         tell: TellSettings | None = None,
         hook: Hook | None = None,
         timing: Timing | None = None,
+        ring_bytes: int = HUB_BYTES_AMPLE,
     ) -> None:
         """`network` and `chance` are those of the machine, unless somebody simulates them.
 
         `conceal` is told every listen key, `folding` now and then the number of the event that a long start is at and
         that of the last one, `timing` how long commits and snapshots take. `hook` is told of divergences and gaps, as
-        `tell` says; without it nobody is.
+        `tell` says; without it nobody is. Of more than a few records the hub holds `ring_bytes`.
         """
         self.settings = settings
         self._conceal = conceal
@@ -94,7 +101,7 @@ class AccountService:
         self._network: Network = Internet() if network is None else network
         self._random = random.Random() if chance is None else chance  # noqa: S311 - jitter, no secret
         self._journal = Journal.open(folder, settings.name, environment=settings.environment)
-        hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX)
+        hub = Hub(HUB_RECORDS_MAX, HUB_BYTES_MAX, ample_records=HUB_RECORDS_AMPLE, ample_bytes=ring_bytes)
         self.reporter = Reporter(log)
         checkpoint = self._journal.newest_checkpoint(FOLD_VERSION)
         seams = self._journal.seams(FOLD_VERSION)

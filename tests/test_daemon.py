@@ -19,9 +19,11 @@ import pytest
 
 from ditad.api.client import AnsweredError, ApiClient
 from ditad.api.following import follow
+from ditad.daemon import RING_BYTES_MIN, RINGS_BYTES_AMPLE, ring_bytes_of
 from ditad.errors import DaemonUnreachableError
 from ditad.exchange import AccountSpec, SimulatedExchange, trade
 from ditad.journal import Journal
+from ditad.service import HUB_BYTES_AMPLE
 from tests.support.manager import Manager, with_socket
 from tests.support.process import FAST, Process, ditad, pause, running, write_settings
 from tests.support.running import WAIT_S_MAX, account_settings, settings_file, short_folder
@@ -131,6 +133,13 @@ async def test_the_watchdog_is_fed_with_nothing_to_do(folder: Path, manager: Man
         await manager.hears("READY")
         for _ in range(5):
             await manager.hears("WATCHDOG")
+
+
+def test_the_rings_of_many_accounts_share_their_memory() -> None:
+    """One account holds what is ample; many hold less each, but never less than a reader needs to keep up."""
+    assert HUB_BYTES_AMPLE == ring_bytes_of(1) == ring_bytes_of(16)
+    assert RINGS_BYTES_AMPLE // 50 == ring_bytes_of(50) < HUB_BYTES_AMPLE
+    assert RING_BYTES_MIN == ring_bytes_of(1_000)
 
 
 async def test_two_daemons_do_not_share_a_state_folder(folder: Path) -> None:

@@ -588,6 +588,39 @@ async def test_folding_much_lets_others_have_their_turn(bench: Bench) -> None:
     assert set(range(1, len(story.events) + 1)) <= set(seen) & set(fed)
 
 
+async def test_telling_much_lets_readers_have_their_turn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two events of a commit, so that whoever keeps up with the fold is not overtaken; where nobody reads, not."""
+    monkeypatch.setattr(pipeline_module, "TOLD_BYTES_MAX", 1)
+    story = busy_story()
+    pipeline = bench.open()
+    for event in story.events:
+        await pipeline.submit(event.body, at_us=event.at_us)
+    told: list[int] = []
+    pauses: list[int] = []
+    pipeline.watched(lambda: pauses.append(pipeline.hub.newest_seq), None)
+
+    async def read() -> None:
+        with pipeline.hub.subscribe(None, None) as batches:
+            told.extend([orjson.loads(batch.splitlines()[-1])["seq"] async for batch in batches])
+
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read())
+        await asyncio.sleep(0)
+        running = group.create_task(pipeline.run())
+        await pipeline.folded()
+        pipeline.hub.end_readers()
+        await reading
+        paused = len(pauses)
+        await pipeline.deliver(story.events[-1].body, at_us=story.us)
+        pipeline.stop()
+        await running
+    await pipeline.close()
+    assert len(told) > 1
+    assert set(told) <= set(pauses)
+    assert len(story.events) - 2 <= paused
+    assert paused + 2 >= len(pauses)
+
+
 # ---- signs of life ----------------------------------------------------------------------------------------------------
 
 

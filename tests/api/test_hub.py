@@ -62,6 +62,34 @@ def test_the_ring_is_bounded_by_bytes() -> None:
     assert 50 == hub.newest_seq
 
 
+def test_of_many_records_the_ring_holds_fewer_bytes() -> None:
+    """Beyond the ample number of them only so many bytes are held, and what is held is counted truly."""
+    hub = Hub(1_000, 100_000, ample_records=4, ample_bytes=3_000)
+    hub.publish(records(1, 50, padding=500))
+    assert (47, 50) == (hub.oldest_seq, hub.newest_seq)
+    hub.publish(records(51, 100))
+    held = sum(len(hub.record(seq).line) for seq in range(hub.oldest_seq, 101))
+    assert held == hub.held_bytes
+    assert 2_500 < held <= 3_000
+    assert hub.newest_seq - hub.oldest_seq >= 4
+
+
+def test_few_long_records_stay_up_to_the_bound_in_bytes() -> None:
+    """The ample number of records is held beyond the ample bytes, but never beyond the capacity."""
+    hub = Hub(1_000, 3_000, ample_records=100, ample_bytes=1_000)
+    hub.publish(records(1, 50, padding=500))
+    assert 2_000 < hub.held_bytes <= 3_000
+
+
+def test_the_hub_counts_what_was_published() -> None:
+    """Also what has left the ring."""
+    made = records(1, 20, padding=500)
+    hub = Hub(3, 1_000_000)
+    hub.publish(made[:15])
+    hub.publish(made[15:])
+    assert sum(len(one.line) for one in made) == hub.published_bytes
+
+
 def test_the_newest_record_stays_however_large() -> None:
     """A record larger than the whole ring is the only one in it."""
     hub = Hub(10, 1_000)
