@@ -18,6 +18,9 @@ from ditad.api.feed import Feed
 BUFFER_BYTES_MAX: Final = 65_536
 """The transport's buffer takes one batch beyond this, then the writer waits."""
 
+AT_ONCE_BYTES_MAX: Final = BUFFER_BYTES_MAX - 1_024
+"""Of a batch and the frame around it so much always has room in an empty buffer, so that its write does not wait."""
+
 LOOK_S: Final = 0.5
 """How often a waiting writer looks whether the ring has overtaken its reader."""
 
@@ -49,6 +52,10 @@ async def stream(feed: Feed, response: web.StreamResponse, request: web.BaseRequ
     # end them all. It ends when the reader makes room or when the connection is cut off.
     async with asyncio.TaskGroup() as writes:
         async for batch in feed.batches():
+            if len(batch) <= AT_ONCE_BYTES_MAX and not transport.get_write_buffer_size():
+                if not await _written(response.write(batch)):
+                    return
+                continue
             writing = writes.create_task(_written(response.write(batch)))
             if not await _taken(feed, writing):
                 response.force_close()
