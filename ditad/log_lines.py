@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ LINE_BYTES_MAX: Final = 32 * 1024
 """journald cuts at 48 KiB (journald.conf(5), LineMax=), and adds to what it is given."""
 VALUE_BYTES_KEPT: Final = 2 * 1024
 """What stays of a field in a line that is too long."""
+SECONDS_KEPT_MAX: Final = 8
+"""Seconds whose text is kept: of the lines of a busy one only the microseconds differ."""
 DEPTH_MAX: Final = 12
 SECRET_LENGTH_MIN: Final = 8
 """Shorter texts are not hidden: they would blot out half the log, and no key is that short."""
@@ -35,7 +38,13 @@ _IN_JSON: Final = re.compile(rb'((?:listenKey|signature)\\*["\']\s*:\s*\\*["\'])
 
 def rfc3339(at_us: int) -> str:
     """Write microseconds since the epoch as RFC 3339 in UTC with microseconds."""
-    return f"{(_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec='microseconds')[:-6]}Z"
+    at_s, us = divmod(at_us, 1_000_000)
+    return f"{_second(at_s)}.{us:06d}Z"
+
+
+@lru_cache(maxsize=SECONDS_KEPT_MAX)
+def _second(at_s: int) -> str:
+    return (_EPOCH + timedelta(seconds=at_s)).isoformat()[:-6]
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

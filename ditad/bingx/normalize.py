@@ -8,6 +8,7 @@ passes; what cannot be said in our words without inventing something raises `Ref
 from __future__ import annotations
 
 from decimal import Decimal
+from sys import intern
 
 from ditad.bingx.push import AccountFrame, ConfigFrame, MarkFrame, OrderFrame, PositionFields
 from ditad.errors import Refusal
@@ -27,6 +28,8 @@ from ditad.money import QUOTE_BOUND, mul
 SYMBOLS_MAX = 4096
 """Symbols whose configuration is remembered; the exchange lists some 700. Reports speak for those beyond it."""
 
+_SIDES = {side.value: side for side in Side}
+_POSITION_SIDES = {side.value: side for side in PositionSide}
 _STATUS = {
     "NEW": OrderStatus.NEW,
     "PENDING": OrderStatus.NEW,
@@ -45,25 +48,26 @@ def status_of(word: str) -> OrderStatus:
 
 def side_of(word: str, field: str) -> Side:
     """Give the side of an order; raises `Refusal` for any other word."""
-    try:
-        return Side(word.upper())
-    except ValueError:
-        raise Refusal(f"{field}: BUY or SELL is due, got {word[:16]!r}") from None
+    side = _SIDES.get(word.upper())
+    if side is None:
+        raise Refusal(f"{field}: BUY or SELL is due, got {word[:16]!r}")
+    return side
 
 
 def position_side_of(word: str, field: str) -> PositionSide:
     """Give the position side; raises `Refusal` for any other word."""
-    try:
-        return PositionSide(word.upper())
-    except ValueError:
-        raise Refusal(f"{field}: LONG, SHORT or BOTH is due, got {word[:16]!r}") from None
+    side = _POSITION_SIDES.get(word.upper())
+    if side is None:
+        raise Refusal(f"{field}: LONG, SHORT or BOTH is due, got {word[:16]!r}")
+    return side
 
 
 def margin_type_of(word: str | None) -> str | None:
     """Give ``cross`` or ``isolated`` in one spelling; the exchange's case varies (bingx.md §4)."""
     if word is None:
         return None
-    return {"crossed": "cross"}.get(word.lower(), word.lower())
+    spelled = word.lower()
+    return "cross" if spelled == "crossed" else intern(spelled)
 
 
 def paid(commission: Decimal | None) -> Decimal | None:
@@ -91,12 +95,12 @@ def order_push(frame: OrderFrame) -> OrderPush:
     bounded_quote(traded, frame.ap, "o.z * o.ap")
     bounded_quote(frame.l, frame.L, "o.l * o.L")
     return OrderPush(
-        name=frame.e,
+        name=intern(frame.e),
         order_id=frame.i,
-        symbol=frame.s,
+        symbol=intern(frame.s),
         side=side_of(frame.S, "o.S"),
         position_side=position_side_of(frame.ps, "o.ps"),
-        order_type=frame.o,
+        order_type=intern(frame.o),
         status=status,
         quantity=frame.q,
         filled=filled,
@@ -104,7 +108,7 @@ def order_push(frame: OrderFrame) -> OrderPush:
         last_quantity=frame.l or None,
         last_price=frame.L or None,
         fee=paid(frame.n),
-        fee_asset=frame.N,
+        fee_asset=None if frame.N is None else intern(frame.N),
         realized_pnl=frame.rp,
         trade_id=frame.td,
         event_ms=frame.E,
@@ -116,9 +120,9 @@ def order_push(frame: OrderFrame) -> OrderPush:
 def account_push(frame: AccountFrame) -> AccountPush:
     """Give the statements of an account frame; a position line of a funding frame that names no symbol says nothing."""
     return AccountPush(
-        reason=frame.m,
+        reason=intern(frame.m),
         event_ms=frame.E,
-        balances=tuple(BalanceLine(asset=line.a, wallet=line.wb, change=line.bc) for line in frame.B),
+        balances=tuple(BalanceLine(asset=intern(line.a), wallet=line.wb, change=line.bc) for line in frame.B),
         positions=tuple(
             _position_line(line, line.s) for line in frame.P if line.s is not None or _needs_symbol(frame.m)
         ),
@@ -137,7 +141,7 @@ def _position_line(line: PositionFields, symbol: str | None) -> PositionLine:
         raise Refusal("a.P.pa: unsigned in hedge mode, got a negative size")
     bounded_quote(abs(line.pa), line.ep, "a.P.pa * a.P.ep")
     return PositionLine(
-        symbol=symbol,
+        symbol=intern(symbol),
         position_side=side,
         amount=line.pa,
         entry_price=line.ep,
