@@ -347,6 +347,8 @@ class Feed:
         heard = intake.read_private(data, self._config, self._options.frame_bytes_max)
         if heard.counted is not None:
             self._sink.counted(heard.counted)
+        if not heard.bodies:
+            return heard.pong, heard.expired_key
         received = data.encode() if isinstance(data, str) else data
         kept = wire.without_keys(received, self._options.frame_bytes_max) if heard.names_key else received
         raw = Raw(source="private", at_us=at_us, data=kept)

@@ -32,6 +32,10 @@ class Intake:
     names_key: bool = False
 
 
+REPEATED = Intake(counted="config_repeat")
+"""A configuration that was said before."""
+
+
 def rejected(source: str, refusal: Refusal, data: bytes | str, size_max: int) -> PushRejected:
     """Say why something was not applied, with the beginning of it."""
     return PushRejected(
@@ -45,11 +49,19 @@ def rejected(source: str, refusal: Refusal, data: bytes | str, size_max: int) ->
 def read_private(data: bytes | str, config: normalize.ConfigFilter, size_max: int) -> Intake:
     """Understand a frame of the private socket."""
     try:
-        frame = wire.decode(data, size_max)
+        text = wire.inflate(data, size_max)
+        said = wire.configured(text)
+        if said is not None and config.repeats(said):
+            return REPEATED
+        frame = wire.route(text)
         heard = _private_frame(frame, config)
     except Refusal as refusal:
         return Intake(bodies=(rejected("private", refusal, data, size_max),), names_key=True)
-    return replace(heard, names_key=True) if isinstance(frame, wire.Frame) and frame.names_key else heard
+    if isinstance(frame, wire.Frame) and frame.names_key:
+        return replace(heard, names_key=True)
+    if said is not None and heard is REPEATED:
+        config.remember(said)
+    return heard
 
 
 def read_market(data: bytes | str, size_max: int) -> Intake:
@@ -99,7 +111,7 @@ def _push(frame: push.PrivateFrame, config: normalize.ConfigFilter) -> Intake:
             return Intake(bodies=(normalize.account_push(frame),))
         case push.ConfigFrame():
             news = tuple(line for line in normalize.leverage_pushes(frame) if config.changed(line))
-            return Intake(bodies=news, counted=None if news else "config_repeat")
+            return Intake(bodies=news) if news else REPEATED
         case push.KeyExpiredFrame():
             return Intake(expired_key=frame.listenKey or "")
         case _:

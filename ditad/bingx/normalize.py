@@ -28,6 +28,9 @@ from ditad.money import QUOTE_BOUND, mul
 SYMBOLS_MAX = 4096
 """Symbols whose configuration is remembered; the exchange lists some 700. Reports speak for those beyond it."""
 
+REPEATED_BYTES_MAX = 256 * 1024
+"""The words of repeated configurations that are remembered; those of a symbol have some 60."""
+
 _SIDES = {side.value: side for side in Side}
 _POSITION_SIDES = {side.value: side for side in PositionSide}
 _STATUS = {
@@ -173,11 +176,23 @@ class ConfigFilter:
     """Passes a symbol's configuration on when it differs from what was last said of it.
 
     The exchange repeats all symbols every 5 s (bingx.md §4). At most `SYMBOLS_MAX` symbols are remembered; what is
-    said of others is not passed on.
+    said of others is not passed on. What was no news is none in the same words, until something is news.
     """
 
     def __init__(self) -> None:
         self._said: dict[str, tuple[Decimal | None, Decimal | None, str | None]] = {}
+        self._repeated: set[bytes] = set()
+        self._repeated_bytes = 0
+
+    def repeats(self, text: bytes) -> bool:
+        """Say whether a configuration in these words is known to be no news."""
+        return text in self._repeated
+
+    def remember(self, text: bytes) -> None:
+        """Remember the words of one that was no news; what is beyond `REPEATED_BYTES_MAX` is read each time."""
+        if self._repeated_bytes + len(text) <= REPEATED_BYTES_MAX:
+            self._repeated.add(text)
+            self._repeated_bytes += len(text)
 
     def changed(self, push: LeveragePush) -> bool:
         """Say whether this is news, and remember it."""
@@ -187,4 +202,6 @@ class ConfigFilter:
         if push.symbol not in self._said and len(self._said) >= SYMBOLS_MAX:
             return False
         self._said[push.symbol] = said
+        self._repeated.clear()
+        self._repeated_bytes = 0
         return True

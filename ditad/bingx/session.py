@@ -127,6 +127,9 @@ class Session:
         """Take an event and give the acts it leads to, in order."""
         self._acts = []
         match event:
+            case Heard(sock=sock):  # first, for it is nearly all that comes
+                if sock == self.sock:
+                    self._heard = now
             case Start():
                 self._start()
             case KeyIssued(key=key):
@@ -145,9 +148,6 @@ class Session:
                 self._opened(sock, now)
             case Ended(sock=sock, detail=detail):
                 self._ended(sock, detail, now, jitter)
-            case Heard(sock=sock):
-                if sock == self.sock:
-                    self._heard = now
             case Expired(sock=sock, key=key):
                 self._expired(sock, key, now, jitter)
             case Suspected():

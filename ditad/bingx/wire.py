@@ -26,6 +26,8 @@ INT_DIGITS_MAX = 40
 PONG_VALUE_LENGTH_MAX = 128
 KEY_NAME = b"listenKey"
 _SECRET = re.compile(r"[0-9A-Za-z]{48,}")
+_CONFIGURATIONS = (b'{"e":"SNAPSHOT",', b'{"e":"ACCOUNT_CONFIG_UPDATE",')
+_CONFIGURED = re.compile(rb'\{"e":"[A-Z_]+","E":[1-9][0-9]{12},"ac":(.*)\}', re.DOTALL).fullmatch
 _KEY = re.compile(rb'("listenKey"\s*:\s*")[^"]*')
 
 
@@ -106,7 +108,23 @@ def decode_json(text: bytes) -> object:
 
 def decode(data: bytes | str, size_max: int) -> Ping | Frame:
     """Read one frame and route it by its shape; raises `Refusal` where it has none of the known ones."""
-    text = inflate(data, size_max)
+    return route(inflate(data, size_max))
+
+
+def configured(text: bytes) -> bytes | None:
+    """Give what a configuration frame in the exchange's own writing says, as its text, whenever it was said.
+
+    `None` where it is no such frame, or is written otherwise; then it has to be read. Two frames of the same such text
+    are read alike: around it there is nothing but a name and a time that is one.
+    """
+    if not text.startswith(_CONFIGURATIONS):
+        return None
+    found = _CONFIGURED(text)
+    return None if found is None else found[1]
+
+
+def route(text: bytes) -> Ping | Frame:
+    """Read the text of one frame and route it; raises as `decode`."""
     if text == b"Ping":
         return Ping(pong="Pong")
     body = decode_json(text)

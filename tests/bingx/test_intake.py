@@ -242,6 +242,68 @@ def test_configuration_is_passed_on_when_it_changes() -> None:
     assert [Decimal(3)] == [body.long for body in changed.bodies if isinstance(body, LeveragePush)]
 
 
+def configuration(name: str, at: object, said: str) -> bytes:
+    """Give a configuration frame in the exchange's own writing."""
+    return f'{{"e":"{name}","E":{at},"ac":{said}}}'.encode()
+
+
+MTL = '{"s":"MTL-USDT","l":1,"S":1,"mt":"isolated"}'
+MTL_CHANGED = '{"s":"MTL-USDT","l":3,"S":1,"mt":"isolated"}'
+AT_MS = 1_780_336_019_559
+
+
+def test_configuration_in_the_same_words_is_no_news_until_something_is() -> None:
+    """However often it was repeated: a change is news, and so is what it changes back to."""
+    config = ConfigFilter()
+    told = [
+        bool(heard(configuration(name, AT_MS + place, said), config).bodies)
+        for place, (name, said) in enumerate(
+            [
+                ("SNAPSHOT", MTL),
+                ("SNAPSHOT", MTL),
+                ("ACCOUNT_CONFIG_UPDATE", MTL),
+                ("SNAPSHOT", MTL),
+                ("ACCOUNT_CONFIG_UPDATE", MTL_CHANGED),
+                ("SNAPSHOT", MTL_CHANGED),
+                ("SNAPSHOT", MTL_CHANGED),
+                ("SNAPSHOT", MTL),
+                ("SNAPSHOT", MTL),
+            ]
+        )
+    ]
+    assert [True, False, False, False, True, False, False, True, False] == told
+
+
+@pytest.mark.parametrize("at", ["0", '"x"', "null", "99999999999999999999", "1.5"])
+def test_configuration_in_known_words_is_refused_for_its_time_all_the_same(at: str) -> None:
+    """What is remembered of the words says nothing of the rest of a frame."""
+    config = ConfigFilter()
+    for _ in range(3):
+        heard(configuration("SNAPSHOT", AT_MS, MTL), config)
+    assert heard(configuration("SNAPSHOT", at, MTL), ConfigFilter()) == heard(
+        configuration("SNAPSHOT", at, MTL), config
+    )
+    assert isinstance(heard(configuration("SNAPSHOT", at, MTL), config).bodies[0], PushRejected)
+
+
+def test_configuration_that_may_name_a_key_is_read_each_time() -> None:
+    """So that the key is taken out of what is kept of it."""
+    config = ConfigFilter()
+    said = MTL[:-1] + ',"listenKey":"k"}'
+    assert [True] * 4 == [heard(configuration("SNAPSHOT", AT_MS, said), config).names_key for _ in range(4)]
+
+
+def test_configuration_in_more_words_than_are_remembered_is_no_news_either() -> None:
+    """The bound keeps the memory small; what is beyond it is read each time, with the same outcome."""
+    config = ConfigFilter()
+    long = [MTL[:-1] + f',"x":"{"y" * 100_000}{number}"}}' for number in range(4)]
+    frames = [configuration("SNAPSHOT", AT_MS, said) for said in long]
+    assert isinstance(read_private(frames[0], config, 10**6).bodies[0], LeveragePush)
+    told = [read_private(frame, config, 10**6) for _ in range(3) for frame in frames]
+    assert [Intake(counted="config_repeat")] * 12 == told
+    assert [True, True, False, False] == [config.repeats(said.encode()) for said in long]
+
+
 def test_configuration_of_several_symbols_comes_in_one_frame() -> None:
     """`ac` may be a list: each symbol that changed is one event."""
     bodies = heard(payload("synthetic_config_update")).bodies
