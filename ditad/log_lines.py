@@ -7,7 +7,7 @@ making a line does not fail for what JSON cannot hold; `redact` is applied befor
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -104,6 +104,18 @@ def redact(line: bytes, hidden: tuple[bytes, ...]) -> bytes:
     if _LISTEN_KEY in line or _SIGNATURE in line:
         line = _IN_JSON.sub(rb"\1***", _IN_QUERY.sub(rb"\1***", line))
     return line
+
+
+def block(lines: Sequence[bytes], hidden: tuple[bytes, ...]) -> bytes:
+    """Write lines one after the other, each without secrets and short enough, with its newline.
+
+    Nearly always there is nothing to take out of any of them: that is seen by looking through all of them at once.
+    """
+    whole = b"\n".join([*lines, b""])
+    clean = not any(text in whole for text in hidden) and _LISTEN_KEY not in whole and _SIGNATURE not in whole
+    if clean and max(map(len, lines)) <= LINE_BYTES_MAX:
+        return whole
+    return b"".join([cut(redact(line, hidden)) + b"\n" for line in lines])
 
 
 def cut(line: bytes) -> bytes:

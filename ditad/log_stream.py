@@ -114,9 +114,7 @@ class LogStream:
 
     def _run(self) -> None:
         while (lines := self._next()) is not None:
-            hidden = self._secrets()
-            data = b"".join(log_lines.cut(log_lines.redact(line, hidden)) + b"\n" for line in lines)
-            if not self._write(data):
+            if not self._write(log_lines.block(lines, self._secrets())):
                 self._give_up(len(lines))
                 return
 

@@ -356,10 +356,11 @@ class Pipeline:
                 continue
             folded = self._folded(event)
             self._publish(event, folded)
+            now_mono = self._clock.mono_s()
             if id(raw) in came_s and folded.records and folded.records[-1].type is RecordType.SNAPSHOT:
-                self._timing.shown(self._clock.mono_s() - came_s[id(raw)])
+                self._timing.shown(now_mono - came_s[id(raw)])
             keeps_waiting = self.hub.readers and self.hub.published_bytes - told_bytes >= TOLD_BYTES_MAX
-            if keeps_waiting or self._clock.mono_s() - began_mono >= FOLDING_S_MAX:
+            if keeps_waiting or now_mono - began_mono >= FOLDING_S_MAX:
                 if self._turned is not None:  # five hundred slow folds are no wedge
                     self._turned()
                 await asyncio.sleep(0)

@@ -293,6 +293,28 @@ def test_a_traceback_shows_no_locals(wire: Wire) -> None:
     assert f"local = {SECRET}" not in line["exception"]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"a":"quiet"}',
+        b'{"a":"of %s here"}' % SECRET.encode(),
+        b'{"url":"/x?listenKey=abcdef&b=1"}',
+        b'{"url":"/x?signature=abcdef&b=1"}',
+        b'{"a":"' + b"y" * 40_000 + b'"}',
+        b"",
+    ],
+)
+def test_lines_written_together_are_each_what_they_are_alone(odd: bytes) -> None:
+    """Wherever the one stands that has something to be taken out, or is too long."""
+    hidden = log_lines.forms_of(SECRET)
+    plain = [b'{"event":"snapshot"}', b'{"event":"gap.opened"}']
+    alone = log_lines.cut(log_lines.redact(odd, hidden))
+    assert SECRET.encode() not in alone
+    for at in range(3):
+        lines = [*plain[:at], odd, *plain[at:]]
+        assert b"\n".join([*plain[:at], alone, *plain[at:], b""]) == log_lines.block(lines, hidden)
+
+
 # ---- length -----------------------------------------------------------------------------------------------------------
 
 
