@@ -54,7 +54,7 @@ STATUS_S: Final = 1.0
 START_S_MAX: Final = 60.0
 """What a start that folds much asks for, again and again while it goes on."""
 
-RINGS_BYTES_AMPLE: Final = 64 * 1024 * 1024
+RINGS_BYTES_AMPLE: Final = 48 * 1024 * 1024
 """What the rings of newest records of all accounts hold together; only few and long ones, or the least, go beyond."""
 RING_BYTES_MIN: Final = 1024 * 1024
 

@@ -137,8 +137,8 @@ async def test_the_watchdog_is_fed_with_nothing_to_do(folder: Path, manager: Man
 
 def test_the_rings_of_many_accounts_share_their_memory() -> None:
     """One account holds what is ample; many hold less each, but never less than a reader needs to keep up."""
-    assert HUB_BYTES_AMPLE == ring_bytes_of(1) == ring_bytes_of(16)
-    assert RINGS_BYTES_AMPLE // 50 == ring_bytes_of(50) < HUB_BYTES_AMPLE
+    assert HUB_BYTES_AMPLE == ring_bytes_of(1) == ring_bytes_of(12)
+    assert RINGS_BYTES_AMPLE // 20 == ring_bytes_of(20) < HUB_BYTES_AMPLE
     assert RING_BYTES_MIN == ring_bytes_of(1_000)
 
 
