@@ -139,6 +139,10 @@ class Projection:
         state = self.state
         return len(state.orders) + sum(len(position.fills) for position in state.positions.values())
 
+    def forget(self) -> None:
+        """Keep nothing that could be found anew: what is folded next costs more, and comes to the same."""
+        self._memory = Memory()
+
     # ---- folding
 
     def fold(self, event: Event) -> Folded:

@@ -85,9 +85,13 @@ def _stored(reader: Reader) -> dict[int, bytes]:
 
 
 def _replayed(events: list[Event]) -> list[tuple[int, bytes]]:
-    """Fold the journal again, from its beginning."""
+    """Fold the journal again, from its beginning, with nothing kept from one event to the next, as the service keeps it."""
     projection = Projection(NAME)
-    return [(record.seq, record.line) for event in events for record in projection.fold(event).records]
+    lines = []
+    for event in events:
+        projection.forget()
+        lines += [(record.seq, record.line) for record in projection.fold(event).records]
+    return lines
 
 
 def _replay_differs(outcome: Outcome, lines: list[tuple[int, bytes]], stored: Mapping[int, bytes]) -> Iterator[str]:
