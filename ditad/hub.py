@@ -43,11 +43,6 @@ def bookmark_line(seq: int, at_us: int) -> bytes:
     return b'{"type":"bookmark","seq":%d,"ts":"%s"}\n' % (seq, rfc3339(at_us).encode())
 
 
-def _settle(change: asyncio.Future[None]) -> None:
-    if not change.done():
-        change.set_result(None)
-
-
 class Hub:
     """The newest records of one account, and whoever reads them."""
 
@@ -82,7 +77,7 @@ class Hub:
         self.bookmark_s = bookmark_s
         self.now_us = now_us
         self.readers: set[Subscription] = set()
-        self._waiting: dict[asyncio.Future[None], None] = {}
+        self._changed: asyncio.Future[None] | None = None
         self._waking = False
 
     @property
@@ -123,9 +118,9 @@ class Hub:
             self.published_bytes += len(record.line)
             while self._bytes > self._ample_bytes and self._holds_too_much():
                 self._forget_oldest()
-        if records and self._waiting and not self._waking:
+        if records and self._changed is not None and not self._waking:
             self._waking = True
-            next(iter(self._waiting)).get_loop().call_soon(self.wake)
+            self._changed.get_loop().call_soon(self.wake)
 
     def subscribe(self, after_seq: int | None, types: frozenset[RecordType] | None) -> Subscription:
         """Read what comes after `after_seq` (`None`: after the newest), of these types (`None`: of all).
@@ -165,21 +160,15 @@ class Hub:
     def wake(self) -> None:
         """Let every waiting reader look again."""
         self._waking = False
-        waiting, self._waiting = self._waiting, {}
-        for change in waiting:
-            _settle(change)
+        changed, self._changed = self._changed, None
+        if changed is not None and not changed.done():
+            changed.set_result(None)
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait for the next `wake`, or for the time to pass."""
-        loop = asyncio.get_running_loop()
-        change = loop.create_future()
-        self._waiting[change] = None
-        timer = loop.call_later(max(timeout_s, 0.0), _settle, change)
-        try:
-            await change
-        finally:
-            timer.cancel()
-            self._waiting.pop(change, None)
+        """Wait for the next `wake`, which all waiting readers share, or for the time to pass."""
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._changed], timeout=max(timeout_s, 0.0))
 
 
 class Subscription:
