@@ -38,6 +38,8 @@ from ditad.reconcile import DivergenceClass
 from ditad.state import Divergence, State, StatedPosition, key_of
 from ditad.statements import leverage_of, mark_of, marks_of
 
+NOTHING = "no fact was found that could explain it"
+
 CANDIDATES_MAX = 24
 """Candidates that are put together; the nearest in time first."""
 
@@ -126,7 +128,7 @@ def searched(
         chosen = [looked[place] for place in places]
         return [_attribution(candidate, exact=exactly and not candidate.slack) for candidate in chosen]
     causes = [f"{candidate.cause.value} {plain(candidate.amount)} ({candidate.ids[0]})" for candidate in looked]
-    return [Attribution(cause=Cause.UNEXPLAINED, amount=delta, tried=(*causes, *tried) or ("nothing is open",))]
+    return [Attribution(cause=Cause.UNEXPLAINED, amount=delta, tried=(*causes, *tried) or (NOTHING,))]
 
 
 def _together(wanted: int, amounts: Sequence[int], slacks: Sequence[int], open_: int) -> tuple[int, ...] | None:

@@ -99,6 +99,8 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
             more.append(finding)
     if state.stated.positions_us is not None or state.stated.positions:
         more.append(_open_count(memory, totals, waiting, otherwise))
+    if state.funding_differences and wallet.standing is Standing.SETTLED:
+        deadlines.append(now + 1)  # they are over as soon as they are told
     more += _contradictions(turn, wallet.standing)
     opinion = opinions.compare(turn, quantities.findings, first[0] if first else None)
     more += opinion.findings
@@ -390,13 +392,18 @@ def _open_count(
 
 
 def _contradictions(turn: Turn, wallet: Standing) -> list[Finding]:
-    """FILL, FUNDING, INCOME: what was told twice and differently; FUNDING is over once the wallet agrees with K."""
+    """FILL, FUNDING, INCOME: what was told twice and differently.
+
+    Once the wallet agrees with K and its rows, FUNDING is about a push that was lost: a WARN, and over.
+    """
     state = turn.state
     findings = [_told_twice("FILL", f"fill:{order_id}", ZERO) for order_id in state.contradicted]
-    findings.extend(_told_twice("FUNDING", name, difference) for name, difference in state.funding_differences.items())
-    findings.extend(_told_twice("INCOME", name, difference) for name, difference in state.income_differences.items())
+    differing = [_told_twice("FUNDING", name, difference) for name, difference in state.funding_differences.items()]
     if wallet is Standing.SETTLED:
+        differing = [replace(one, status=ReconcileStatus.WARN) for one in differing]
         state.funding_differences.clear()
+    findings += differing
+    findings.extend(_told_twice("INCOME", name, difference) for name, difference in state.income_differences.items())
     if state.derived:  # what statements alone tell is no fact of the exchange's: never OK
         derived = _told_twice("FUNDING", next(reversed(state.derived.values())), ZERO)
         findings.append(replace(derived, status=ReconcileStatus.WARN, klass=DivergenceClass.DERIVED))

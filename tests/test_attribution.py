@@ -88,7 +88,7 @@ def test_a_change_without_a_cause_is_unexplained_and_says_what_was_tried() -> No
     story.account("995")
     after(story, "995")
     assert [("unexplained", "5", None)] == causes(story, "capital_vs_wallet")
-    assert ["nothing is open"] == last(story, "capital_vs_wallet")["attribution"][0]["tried"]
+    assert ["no fact was found that could explain it"] == last(story, "capital_vs_wallet")["attribution"][0]["tried"]
     buy(story, order_id := story.new_order())
     assert order_id
     story.account("1000", ("BTC-USDT", LONG, "1", "100"))

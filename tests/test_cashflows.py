@@ -132,8 +132,8 @@ def test_a_difference_between_push_and_rows_is_a_divergence_when_the_group_close
     assert "0.6" == story.k["funding_paid"]
 
 
-def test_a_funding_difference_is_over_once_the_wallet_agrees() -> None:
-    """The rows made K right: the divergence closes with the next event."""
+def test_a_funding_difference_is_no_error_where_the_wallet_agrees() -> None:
+    """The rows made K right, a push was lost: the divergence is a warning, which closes with the next tick."""
     story = Story()
     story.pass_s(100)
     story.account("999.5")
@@ -141,9 +141,11 @@ def test_a_funding_difference_is_over_once_the_wallet_agrees() -> None:
     row = story.income_row("1", "FUNDING_FEE", "-0.6", symbol="BTC-USDT")
     audit(story, "999.4", incomes=(row,))
     audit(story, "999.4", incomes=(row,), after_s=200)
-    audit(story, "999.4", incomes=(row,))
+    assert "WARN" == story.status
+    story.tick()
     states = [body["state"] for body in story.of_type("divergence") if body["rule"] == "FUNDING"]
-    assert (["confirmed", "healed"], "OK") == (states, story.status)
+    assert (["open", "healed"], "OK") == (states, story.status)
+    assert "ERROR" not in {body["severity"] for body in story.of_type("divergence")}
 
 
 def test_an_unknown_amount_is_told_by_its_rows_after_a_completed_question() -> None:

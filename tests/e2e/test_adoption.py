@@ -41,7 +41,9 @@ async def test_a_change_without_a_cause_is_said_and_adopted(folder: Path) -> Non
         await daemon.until(lambda seen: seen["reconcile"]["status"] == "ERROR")
         (known,) = await divergences(daemon)
         assert ("confirmed", "12.5", "R1") == (known["state"], known["delta"], known["rule"])
-        assert [{"cause": "unexplained", "amount": "12.5", "tried": ["nothing is open"]}] == known["attribution"]
+        assert [
+            {"cause": "unexplained", "amount": "12.5", "tried": ["no fact was found that could explain it"]}
+        ] == known["attribution"]
         answer = await daemon.client.send("POST", "/v1/accounts/main/adopt", {"why": "support ticket 7"})
         assert ("support ticket 7", os.getuid()) == (answer["why"], answer["adopted_by"])
         after = await daemon.now(lambda seen: seen["reconcile"]["status"] == "OK")
