@@ -108,6 +108,7 @@ async def not_handed(service: Service) -> None:
     away = path.rename(path.with_name("away"))
     await run("systemctl", "stop", "ditad.socket", UNIT)
     await run("systemctl", "start", UNIT)
+    await until(_failed)
     state = await show("ActiveState", "ExecMainStatus", "NRestarts")
     checks.equal("without a file of a key it fails, once", {"failed", "243", "0"}, set(state.values()))
     named = await run(DITAD, "doctor", "--unit", UNIT, "--json")
@@ -117,6 +118,11 @@ async def not_handed(service: Service) -> None:
     await run("systemctl", "reset-failed", UNIT, "ditad.socket")
     await run("systemctl", "start", "ditad.socket", UNIT, check=True)
     checks.equal("... and with it K is the books again", [], (await service.agreed())["problems"])
+
+
+async def _failed() -> bool:
+    """Say whether the unit has come to its end: its start may return while that is still being told."""
+    return (await show("ActiveState"))["ActiveState"] == "failed"
 
 
 async def _given_up() -> bool:
