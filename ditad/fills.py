@@ -22,6 +22,9 @@ from ditad.settle import Twins, settle_at
 from ditad.turn import Turn, baseline_second_ms
 from ditad.witnesses import proven_fees
 
+COVERED_AWAY_MS = 2_000
+"""So far a baseline's time may be from the frames', for it is read off our clock."""
+
 
 def hear_mode(turn: Turn, sides: Iterable[PositionSide]) -> None:
     """Learn from a side of `BOTH` that the account is in one-way mode: what was kept by side becomes one, signed."""
@@ -79,7 +82,8 @@ def fold_order_push(turn: Turn, push: OrderPush) -> None:
         order.held = began_before(turn, push.order_id)
         state.orders[push.order_id] = order
     order.heard_us = turn.event.at_us
-    changed, contradiction = hear_order_push(order, push)
+    assert state.baseline is not None, "facts are folded after a baseline"
+    changed, contradiction = hear_order_push(order, push, covered_ms=state.baseline.taken_ms + COVERED_AWAY_MS)
     if contradiction:
         contradict(turn, order, contradiction)
     if changed:

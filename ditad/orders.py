@@ -20,6 +20,9 @@ EXECUTED = frozenset({OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED, OrderSta
 """Only these frames speak of an execution; a cancelled order's frame tells `z` and `ap`, not a fill's money."""
 
 
+ROW_AWAY_MS = 5_000
+"""So far a frame's own time may be from the second that its row tells; both are the exchange's (bingx.md §4, §5)."""
+
 SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
 """An order id's creation time is ``(id >> 22) + this`` (account.md §3, Baseline)."""
 
@@ -55,7 +58,8 @@ class Timed(IntEnum):
 class Reading:
     """What order frames said at the cumulative quantity `z`; fields unknown at first are filled by later frames.
 
-    `summed`: the frames lacked `z` and it was found by adding up `l`, so the boundary is only as good as that sum.
+    `summed`: the frames lacked `z` and it was found by adding up `l`, so the boundary is only as good as that sum;
+    `behind` is what rows had told of executions before it when it came.
     """
 
     z: Decimal
@@ -70,6 +74,7 @@ class Reading:
     trade_id: str | None
     sources: tuple[str, ...]
     summed: bool = False
+    behind: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,8 +275,11 @@ def introduce(order: Order, source: OrderPush | FillRow) -> None:
         order.side, order.position_side, order.introduced = source.side, source.position_side, True
 
 
-def hear_push(order: Order, push: OrderPush) -> tuple[bool, str]:
-    """Take a frame into the evidence. Returns whether anything was new, and what it contradicts (``""``: nothing)."""
+def hear_push(order: Order, push: OrderPush, *, covered_ms: int = 0) -> tuple[bool, str]:
+    """Take a frame into the evidence. Returns whether anything was new, and what it contradicts (``""``: nothing).
+
+    What a frame without `z` tells of before `covered_ms` may be part of the order's opening, and is not added to it.
+    """
     introduce(order, push)
     changed = order.status != push.status and not order.ended
     if changed:
@@ -280,8 +288,8 @@ def hear_push(order: Order, push: OrderPush) -> tuple[bool, str]:
         order.order_type = push.order_type
     z = _cumulative(push)
     if z is None:
-        added = _hear_summed(order, push) if push.status in EXECUTED and push.last_quantity else _lose(order)
-        return changed or added, ""
+        adds_up = push.status in EXECUTED and push.last_quantity and not (order.opening and push.event_ms < covered_ms)
+        return (_hear_summed(order, push) if adds_up else _lose(order)) or changed, ""
     if push.status is OrderStatus.FILLED and order.unplaced is not None and z >= order.known:
         order.unplaced, changed = None, True  # the whole order is told: nothing is left that could not be placed
     if z <= order.opening:
@@ -355,14 +363,35 @@ def _hear_summed(order: Order, push: OrderPush) -> bool:
         for old in order.summed
     ):
         return False
-    order.summed.append(new)
+    order.summed.append(replace(new, behind=_executed_before(order, new)))
     order.summed.sort(key=lambda reading: (reading.at_ms, reading.last_quantity or ZERO, reading.last_price or ZERO))
     order.readings = [reading for reading in order.readings if not reading.summed]
     z = order.opening
     for reading in order.summed:
-        z = add(z, reading.last_quantity or ZERO)
+        z = add(max(z, add(order.opening, reading.behind)), reading.last_quantity or ZERO)
         _add_reading(order, replace(reading, z=z, summed=True))
     return True
+
+
+def _executed_before(order: Order, reading: Reading) -> Decimal:
+    """Say what rows told so far of executions before a frame's own: the frames of those may have been missed."""
+    if order.opening or order.unkept is not None:
+        return ZERO  # some rows may be in the opening
+    own = _row_of(reading, order.rows)
+    since_ms = reading.at_ms - 999 - ROW_AWAY_MS if own is None else own.at_ms
+    return exact_sum(row.quantity for row in order.rows if row.at_ms < since_ms)
+
+
+def _row_of(reading: Reading, rows: list[FillRow]) -> FillRow | None:
+    """Find the row of a frame's execution: the one of its trade id, else the first alike in quantity, price and time."""
+    named = [row for row in rows if reading.trade_id is not None and row.trade_id == reading.trade_id]
+    alike = [
+        row
+        for row in rows
+        if (row.quantity, row.price) == (reading.last_quantity, reading.last_price)
+        and -ROW_AWAY_MS <= reading.at_ms - row.at_ms <= 999 + ROW_AWAY_MS
+    ]
+    return next(iter([*named, *alike]), None)
 
 
 def _add_reading(order: Order, new: Reading) -> tuple[bool, str]:

@@ -388,18 +388,34 @@ def test_a_summed_frame_that_rows_refute_tells_another_execution(
     assert placed == ("ORDER_TRADE_UPDATE" in derivation.pieces[-1].sources)
 
 
-def test_what_was_added_up_after_a_refuted_frame_is_refuted_too() -> None:
-    """Of three executions the first was missed: the next frame cannot be the first, nor the third the second."""
-    rows = [row("1", "100", fee="0.05", at=1_000), row("2", "100", fee="0.1", at=2_000)]
+def test_what_rows_alone_tell_comes_before_the_frames_that_follow_it() -> None:
+    """Of three executions the first one's frame was missed: the next begins behind its row, and the third behind both."""
+    rows = [
+        row("1", "100", fee="0.05", at=1_000),
+        row("2", "100", fee="0.1", at=2_000),
+        row("1", "100", fee="0.05", rp="-0.5", at=3_000),
+    ]
     frames = [
         frame(None, "100.0", n="0.1", last=("2", "100"), at=2_000),
-        frame(None, "100.0", n="0.05", last=("1", "100"), at=3_000),
+        frame(None, "100.0", n="0.05", rp="-0.5", last=("1", "100"), at=3_000),
     ]
-    derivation = told(heard(Decimal(3), *rows, *frames), amounts=PER_FILL)
-    assert ([("0", "1"), ("1", "3")], True) == (
+    derivation = told(heard(Decimal(4), *rows, *frames), amounts=PER_FILL)
+    assert ([("0", "1"), ("1", "3"), ("3", "4")], "", ()) == (
         spans(derivation),
-        all(piece.sources == ("fill_history",) for piece in derivation.pieces),
+        derivation.incomplete,
+        derivation.problems,
     )
+
+
+@pytest.mark.parametrize(
+    ("td", "row_id", "at"), [("7", "5", 60_000), (None, "5", 60_000), ("7", "7", 1_000), ("7", None, 60_000)]
+)
+def test_a_frame_is_no_execution_that_a_row_tells_of_long_before(td: str | None, row_id: str | None, at: int) -> None:
+    """Its equal in quantity and price, a minute ago, was another one; but the one that bears its trade id is itself."""
+    earlier = row("1", "100", fee="0.05", rp="0", at=1_000, td=row_id)
+    order = heard(earlier, frame(None, "100.0", n="0.05", rp="-0.5", last=("1", "100"), at=at, td=td))
+    ends = [reading.z for reading in order.readings]
+    assert [Decimal(1) if at == 1_000 else Decimal(2)] == ends
 
 
 @pytest.mark.parametrize("by", ["opening", "unkept", "untold"])
@@ -417,6 +433,19 @@ def test_a_summed_frame_is_not_refuted_by_fees_that_rows_do_not_tell(by: str) ->
         hear_push(order, frame(None, "100.0", n="0.2", last=("2", "100"), at=1_000))
     hear_push(order, frame(None, "100.0", n="0.3", last=("2", "100"), at=2_000))
     assert "ORDER_TRADE_UPDATE" in told(order, amounts=CUMULATIVE).pieces[-1].sources
+
+
+@pytest.mark.parametrize(("covered_ms", "known"), [(6_000, "2"), (5_000, "3")], ids=["before it", "after it"])
+def test_what_a_late_frame_tells_of_before_the_baseline_is_not_added_to_its_opening(
+    covered_ms: int, known: str
+) -> None:
+    """It has no `z`, so nobody can say whether the opening holds it: the exchange is asked what was executed in all."""
+    order = heard(opening="2")
+    late = frame(None, "100.0", n="0.05", last=("1", "100"), at=5_000)
+    assert True is hear_push(order, late, covered_ms=SECOND + covered_ms)[0]
+    assert (Decimal(known), known == "2") == (order.known, order.unplaced is not None)
+    order.executed = Decimal(known)
+    assert "" == told(order, amounts=PER_FILL).incomplete
 
 
 @pytest.mark.parametrize("status", [PARTIAL, OrderStatus.CANCELED], ids=["partial", "canceled"])
