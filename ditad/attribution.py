@@ -40,6 +40,8 @@ from ditad.statements import leverage_of, mark_of, marks_of
 
 NOTHING = "no fact was found that could explain it"
 
+NO_CLOSE = "no fill, forced order or row tells the close: only adopt ends this"
+
 CANDIDATES_MAX = 24
 """Candidates that are put together; the nearest in time first."""
 
@@ -259,7 +261,7 @@ def _quantity(state: State, known: Divergence) -> list[Attribution]:
     found = searched(delta, candidates, waiting(state))
     if found[0].cause is not Cause.UNEXPLAINED or not _is_asked(known):
         return [replace(one, amount=known.delta) for one in found] if crosses and len(found) == 1 else found
-    return _untold_close(known) or found
+    return _untold_close(known) or (_untold_crossing(state, known, key) if crosses else found)
 
 
 def _net_delta(state: State, key: str) -> Decimal:
@@ -284,11 +286,19 @@ def _untold_close(known: Divergence) -> list[Attribution]:
     """Say of a position that E has no more, or less of, that nobody told how it was closed."""
     if known.k is None or known.e is None or known.delta <= 0 or known.e < 0:
         return []
-    evidence = (
-        f"K holds {plain(known.k)}, the exchange states {plain(known.e)}; no fill, forced order or row tells the close: "
-        "only adopt ends this"
-    )
+    evidence = f"K holds {plain(known.k)}, the exchange states {plain(known.e)}; {NO_CLOSE}"
     ids = (f"position:{known.symbol}:{known.side}",)
+    return [Attribution(cause=Cause.UNTOLD_CLOSE, ids=ids, amount=known.delta, evidence=evidence)]
+
+
+def _untold_crossing(state: State, known: Divergence, key: str) -> list[Attribution]:
+    """Say of the side that E has and K has not, in one position: what K has was closed untold, and E went on from there."""
+    held = state.positions[key].run.quantity
+    side = PositionSide.LONG if held > 0 else PositionSide.SHORT
+    evidence = (
+        f"K holds {plain(abs(held))} {side}, the exchange states {plain(known.e or ZERO)} {known.side}; {NO_CLOSE}"
+    )
+    ids = (f"position:{known.symbol}:{side}",)
     return [Attribution(cause=Cause.UNTOLD_CLOSE, ids=ids, amount=known.delta, evidence=evidence)]
 
 

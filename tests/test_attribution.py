@@ -647,6 +647,27 @@ def test_a_fill_too_many_across_zero_is_named_on_both_sides() -> None:
         assert [("extra_fill", amount, True)] == causes(story, f"position_qty:BTC-USDT:{side}")
 
 
+@pytest.mark.parametrize(
+    ("had", "side", "now", "held", "beyond"),
+    [(row("3"), Side.SELL, SHORT, "LONG", "SHORT"), (row("3", side=SHORT), Side.BUY, LONG, "SHORT", "LONG")],
+    ids=["long", "short"],
+)
+def test_a_close_that_nobody_tells_is_named_on_both_sides_where_the_exchange_went_on_beyond_it(
+    had: PositionRow, side: Side, now: PositionSide, held: str, beyond: str
+) -> None:
+    """One way, 3 closed untold, then 1 traded: K has 2 on one side, the exchange 1 on the other."""
+    story = Story(hedge=False, positions=(had,))
+    story.pass_s(200)
+    order_id = story.order(side=side, ps=BOTH, z="1", ap="100.00000000", fee="0.05", last=("1", "100"))
+    rows = (story.fill_row(order_id, "1", "100", "0.05", side=side, ps=BOTH),)
+    for _ in range(2):
+        after(story, "999.95", row("1", side=now), fills=rows)
+    for name, amount in ((held, "2"), (beyond, "-1")):
+        assert [("untold_close", amount, False)] == causes(story, f"position_qty:BTC-USDT:{name}")
+    (found,) = last(story, f"position_qty:BTC-USDT:{beyond}")["attribution"]
+    assert [f"position:BTC-USDT:{held}"] == found["ids"]
+
+
 # ---- a forced close's profit while something else differs --------------------------------------------------------------
 
 
