@@ -203,7 +203,7 @@ def _of_untold_closes(state: State, delta: Decimal) -> list[Attribution]:
     gone = [
         other
         for other in state.divergences.values()
-        if other.rule == "R3" and any(found.cause is Cause.UNTOLD_CLOSE for found in other.attribution)
+        if other.rule == "R3" and other.k and any(found.cause is Cause.UNTOLD_CLOSE for found in other.attribution)
     ]
     if len(gone) != 1 or gone[0].symbol is None or gone[0].side is None:
         return []

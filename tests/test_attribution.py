@@ -661,7 +661,8 @@ def test_a_close_that_nobody_tells_is_named_on_both_sides_where_the_exchange_wen
     order_id = story.order(side=side, ps=BOTH, z="1", ap="100.00000000", fee="0.05", last=("1", "100"))
     rows = (story.fill_row(order_id, "1", "100", "0.05", side=side, ps=BOTH),)
     for _ in range(2):
-        after(story, "999.95", row("1", side=now), fills=rows)
+        after(story, "1002.95", row("1", side=now), fills=rows)
+    assert [("untold_close", "-3", False)] == causes(story, "capital_vs_wallet")
     for name, amount in ((held, "2"), (beyond, "-1")):
         assert [("untold_close", amount, False)] == causes(story, f"position_qty:BTC-USDT:{name}")
     (found,) = last(story, f"position_qty:BTC-USDT:{beyond}")["attribution"]
