@@ -30,7 +30,6 @@ from ditad.events import (
     Marks,
     OrderPush,
     OrdersReport,
-    PositionSide,
     PositionsReport,
     PushRejected,
     QuestionFailed,
@@ -40,6 +39,7 @@ from ditad.events import (
 from ditad.money import ZERO, add, exact_sum
 from ditad.reconcile import DivergenceClass, Finding
 from ditad.state import State
+from ditad.statements import SIDES
 from ditad.stepping import Run
 from ditad.turn import Turn
 
@@ -71,8 +71,6 @@ NAMING = frozenset(
     }
 )
 """Bodies after which a turn names every symbol of which anything changed; after any other all may have."""
-
-SIDES = tuple(side.value for side in PositionSide)
 
 
 class Kept(Generic[Made]):
@@ -351,7 +349,7 @@ class Memory:
             self._one_way = one_way
             keys = None
         elif turn.touched:
-            keys = [f"{symbol}:{side}" for symbol in turn.touched for side in SIDES]
+            keys = [symbol + side for symbol in turn.touched for side in SIDES]
         else:
             return
         for places in self._places:

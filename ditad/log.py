@@ -18,6 +18,7 @@ import structlog
 
 from ditad import log_lines
 from ditad.log_stream import BYTES_MAX, LINES_MAX, LogStream
+from ditad.records import rfc3339
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -47,7 +48,7 @@ def configure(
         fields["level"] = "error" if method in {"exception", "critical"} else method
         if LEVELS[fields["level"]] < stream.least:
             raise structlog.DropEvent
-        fields["timestamp"] = log_lines.rfc3339(now_us())
+        fields["timestamp"] = rfc3339(now_us())
         return fields
 
     structlog.configure(

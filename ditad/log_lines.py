@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,31 +18,17 @@ LINE_BYTES_MAX: Final = 32 * 1024
 """journald cuts at 48 KiB (journald.conf(5), LineMax=), and adds to what it is given."""
 VALUE_BYTES_KEPT: Final = 2 * 1024
 """What stays of a field in a line that is too long."""
-SECONDS_KEPT_MAX: Final = 8
-"""Seconds whose text is kept: of the lines of a busy one only the microseconds differ."""
 DEPTH_MAX: Final = 12
 SECRET_LENGTH_MIN: Final = 8
 """Shorter texts are not hidden: they would blot out half the log, and no key is that short."""
 HIDDEN: Final = b"***"
 HEAD: Final = ("event", "level", "timestamp", "account")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Listen keys and signatures pass through too many hands to be registered first: in a query string, and as JSON at
 # any depth of quoting.
 _LISTEN_KEY: Final = b"listenKey"
 _SIGNATURE: Final = b"signature"
 _IN_QUERY: Final = re.compile(rb'((?:listenKey|signature)(?:=|%3[Dd]))[^&\s"\'\\<>]+')
 _IN_JSON: Final = re.compile(rb'((?:listenKey|signature)\\*["\']\s*:\s*\\*["\'])[^"\'\\]+')
-
-
-def rfc3339(at_us: int) -> str:
-    """Write microseconds since the epoch as RFC 3339 in UTC with microseconds."""
-    at_s, us = divmod(at_us, 1_000_000)
-    return f"{_second(at_s)}.{us:06d}Z"
-
-
-@lru_cache(maxsize=SECONDS_KEPT_MAX)
-def _second(at_s: int) -> str:
-    return (_EPOCH + timedelta(seconds=at_s)).isoformat()[:-6]
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ditad import log_lines
+from ditad.records import rfc3339
 
 LINES_MAX: Final = 10_000
 BYTES_MAX: Final = 16 * 1024 * 1024
@@ -143,7 +144,7 @@ class LogStream:
             return taken or None
 
     def _dropped_line(self, lines: int) -> bytes:
-        fields = {"event": "log.dropped", "level": "warning", "timestamp": log_lines.rfc3339(self._now_us())}
+        fields = {"event": "log.dropped", "level": "warning", "timestamp": rfc3339(self._now_us())}
         return log_lines.encode(fields | {"lines": lines})
 
     def _write(self, data: bytes) -> bool:
