@@ -417,16 +417,20 @@ def _one_tick(growth: Decimal, quote: _Quote, fee: Decimal | None, terms: Terms)
     step = mul(growth, terms.tick)
     lowest = DERIVED.divide(sub(quote.value, quote.slack), step).to_integral_value(rounding=ROUND_CEILING)
     highest = DERIVED.divide(add(quote.value, quote.slack), step).to_integral_value(rounding=ROUND_FLOOR)
-    fitting = set()
+    fitting: set[Decimal] = set()
     for rate in terms.rates:
         if not rate:  # a rate of 0 fits a part as well as the whole
             continue
-        nearest = DERIVED.divide(fee, mul(step, rate)).to_integral_value()
-        for ticks in (nearest - 1, nearest, nearest + 1):  # a small fee may be that of several
-            if lowest <= ticks <= highest:
-                exact = mul(growth, mul(ticks, terms.tick))
-                if _is_fee_of(fee, _Quote(exact, ZERO), [rate]):
-                    fitting.add(exact)
+        each = mul(step, rate)
+        ends = (DERIVED.divide(told, each) for told in (sub(fee, COMMISSION_STEP), add(fee, COMMISSION_STEP)))
+        below, above = sorted(ends)  # both are a whole step off
+        least, most = (
+            below.to_integral_value(rounding=ROUND_FLOOR) + 1,
+            above.to_integral_value(rounding=ROUND_CEILING) - 1,
+        )
+        ticks = max(lowest, least), min(highest, most)
+        if ticks[0] <= ticks[1]:  # a small fee may be that of many
+            fitting.update(mul(growth, mul(tick, terms.tick)) for tick in ticks)
     return fitting.pop() if len(fitting) == 1 else None
 
 

@@ -14,7 +14,7 @@ from ditad.axis import derive
 from ditad.book import Position
 from ditad.closes import told_once
 from ditad.events import PositionSide, Side
-from ditad.money import ZERO, add, mul, plain, plain_or_none, ratio, sub
+from ditad.money import ZERO, add, exact_sum, mul, plain, plain_or_none, ratio, sub
 from ditad.orders import FORCED_SOURCE, ROW_SOURCE, ForcedClose, Order, Piece
 from ditad.records import RecordType, rfc3339_ms
 from ditad.state import UnknownAmount
@@ -117,6 +117,8 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
     if own:
         moved = sub(capital_raw(state), before)
         turn.paid[order.order_id] = add(turn.paid.get(order.order_id, ZERO), moved)
+        grown = sub(exact_sum(piece.quantity for piece in added), exact_sum(piece.quantity for piece in removed))
+        turn.grown[order.order_id] = add(turn.grown.get(order.order_id, ZERO), grown)
         turn.move_wallet(moved)
         _change_position(turn, order, removed, added)
         hear_pieces(turn, position_key(turn, order.symbol, order.position_side), order, removed, added)

@@ -202,10 +202,14 @@ def rows_not_counted(state: State) -> Iterator[Candidate]:
 
 
 def untold_funding(state: State) -> Iterator[Candidate]:
-    """Settlements that did not tell what they paid."""
+    """Settlements that did not tell what they paid, or told what the wallet contradicts: that much is theirs at most."""
     for key, untold in state.untold.items():
-        if untold.moved is not None:
-            evidence = f"the wallet moved by {plain(untold.moved)} with a settlement that told no amount"
+        moved = "an unknown amount" if untold.moved is None else plain(untold.moved)
+        if untold.change:
+            evidence = f"a settlement told a change of {plain(untold.change)}, and the wallet moved by {moved} with it"
+            yield Candidate(cause=Cause.FUNDING, ids=(key,), amount=-untold.change, evidence=evidence)
+        elif untold.moved is not None:
+            evidence = f"the wallet moved by {moved} with a settlement that told no amount"
             yield Candidate(cause=Cause.FUNDING, ids=(key,), amount=-untold.moved, evidence=evidence)
     for name, difference in state.funding_differences.items():
         yield Candidate(

@@ -98,11 +98,10 @@ def _untold(turn: Turn, line: BalanceLine, event_ms: int) -> Untold:
     state = turn.state
     before = state.stated.wallet
     if before is None or before.event_ms > event_ms:
-        return Untold(moved=None, agreed=False, heard_us=turn.event.at_us)
+        return Untold(change=line.change, moved=None, agreed=False, heard_us=turn.event.at_us)
     stand = balance(state.wallet_twins, capital_raw(state), tolerance(turn), turn.event.at_us)
-    return Untold(
-        moved=sub(line.wallet, before.value), agreed=stand.standing is Standing.SETTLED, heard_us=turn.event.at_us
-    )
+    moved, agreed = sub(line.wallet, before.value), stand.standing is Standing.SETTLED
+    return Untold(change=line.change, moved=moved, agreed=agreed, heard_us=turn.event.at_us)
 
 
 def derive_funding(turn: Turn) -> None:

@@ -40,6 +40,9 @@ IDS_MAX = 8
 SOUGHT_MAX = 4
 """A difference that so many changes together explain is explained; more would be chance."""
 
+RENAMED = frozenset({Cause.TRANSFER, Cause.OTHER_INCOME})
+"""What a row tells of these is what their push told, to the last digit: it gives them a name."""
+
 OF_INCOME = {"funding": Cause.FUNDING, "transfer": Cause.TRANSFER, "other": Cause.OTHER_INCOME}
 
 
@@ -55,6 +58,7 @@ def note_moves(turn: Turn) -> None:
     turn.moves += _amendments(turn, [move for move in amended if move.key])
     rest = sub(total, exact_sum(move.wallet for move in turn.moves))
     others = [move for move in amended if not move.key]
+    others = [move for move in others if move.cause not in RENAMED] or others
     if others or rest:
         turn.moves.append(
             Move(
@@ -72,17 +76,20 @@ def note_moves(turn: Turn) -> None:
 
 
 def _amendments(turn: Turn, amended: Sequence[Move]) -> Iterable[Move]:
-    """Give what fills that were told anew moved, order by order; what is told again but costs the same moved nothing."""
+    """Give what fills that were told anew moved, order by order; what is told again, as much for as much, moved nothing."""
     for order_id, of_order in itertools.groupby(sorted(amended, key=_order_of), key=_order_of):
         pieces = list(of_order)
-        new = exact_sum(move.wallet for move in turn.moves if move.key and _order_of(move) == order_id)
-        moved = sub(turn.paid.get(order_id, ZERO), new)
-        if moved:
+        new = [move for move in turn.moves if move.key and _order_of(move) == order_id]
+        moved = sub(turn.paid.get(order_id, ZERO), exact_sum(move.wallet for move in new))
+        grown = sub(turn.grown.get(order_id, ZERO), exact_sum(abs(move.quantity) for move in new))
+        if moved or grown:
             cause, order = pieces[0].cause, turn.state.orders.get(order_id)  # one that was put away costs what it costs
             if cause is Cause.FEE:
-                cause = _fee_or_rounding(moved, len(order.rows) if order is not None else 0)
+                rows = len(order.rows) if order is not None else 0
+                cause = Cause.UNCOVERED if grown else _fee_or_rounding(moved, rows)
             ids = _bounded(tuple(itertools.chain.from_iterable(move.ids for move in pieces)))
-            yield replace(pieces[0], cause=cause, ids=ids, wallet=moved, quantity=ZERO)
+            quantity = -grown if pieces[0].quantity < 0 else grown
+            yield replace(pieces[0], cause=cause, ids=ids, wallet=moved, quantity=quantity)
 
 
 def _order_of(move: Move) -> str:

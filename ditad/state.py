@@ -32,7 +32,7 @@ from ditad.settle import Twins
 from ditad.slots import AccountSnapshot
 from ditad.witnesses import Witness
 
-FOLD_VERSION = 6
+FOLD_VERSION = 7
 """Raised whenever the same events lead to other snapshots; stored with what was folded."""
 
 
@@ -122,10 +122,12 @@ class UnknownAmount:
 class Untold:
     """A funding push that did not tell its amount.
 
-    `moved` is what the wallet moved by between the statement before it and its own (`None`: none was before it),
-    `agreed` whether that one equalled K.
+    `change` is what it says that the wallet changed by, which its statement contradicts (`None` or 0: it says nothing). `moved` is
+    what the wallet moved by between the statement before it and its own (`None`: none was before it), `agreed` whether
+    that one equalled K.
     """
 
+    change: Decimal | None
     moved: Decimal | None
     agreed: bool
     heard_us: int

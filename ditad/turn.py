@@ -41,7 +41,7 @@ class Draft:
 @dataclass(slots=True, kw_only=True)
 class Turn:
     """The working place of one event. `capital_before` is K's raw capital before it, `moves` what it did to that, `paid`
-    what the fills of each order did to it.
+    what the fills of each order did to it, and `grown` by how much they became more.
 
     `traded` names the positions whose fills changed, and says whether that was more than a new one; `tellings` is what
     is to be told of trades. `touched` are the symbols of which a position, a statement, a mark or a leverage changed.
@@ -56,6 +56,7 @@ class Turn:
     gaps: dict[str, Gap] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     paid: dict[str, Decimal] = field(default_factory=dict)
+    grown: dict[str, Decimal] = field(default_factory=dict)
     unpublished: list[Divergence] = field(default_factory=list)
     capital_before: Decimal = ZERO
     traded: dict[str, bool] = field(default_factory=dict)

@@ -384,15 +384,21 @@ def test_a_forced_close_told_in_two_ways_is_named() -> None:
         assert other in found.evidence
 
 
-def test_a_settlement_that_told_no_amount_is_named_where_the_wallet_moved() -> None:
-    """Nothing is known of one that no statement came before."""
+@pytest.mark.parametrize(
+    ("change", "moved", "delta", "named"),
+    [
+        pytest.param(0, -3, 3, ["funding"], id="none told: what the wallet moved by"),
+        pytest.param(0, None, 3, ["unexplained"], id="none told, and no statement came before"),
+        pytest.param(-1, -3, 1, ["funding"], id="one told that the wallet contradicts: that one"),
+        pytest.param(-1, -3, 3, ["unexplained"], id="... and never all that the wallet moved by"),
+    ],
+)
+def test_a_settlement_of_an_unknown_amount(change: int, moved: int | None, delta: int, named: list[str]) -> None:
+    """What it told is its part, what the wallet moved by only where it told nothing."""
     story = Story()
-    story.projection.state.untold = {
-        "push:1": Untold(moved=D(-3), agreed=False, heard_us=0),
-        "push:2": Untold(moved=None, agreed=False, heard_us=0),
-    }
-    (found,) = attribute(story.projection.state, divergence("R1", D(3)))
-    assert ("funding", ("push:1",), D(3)) == (found.cause, found.ids, found.amount)
+    unknown = Untold(change=D(change), moved=None if moved is None else D(moved), agreed=False, heard_us=0)
+    story.projection.state.untold = {"push:1": unknown}
+    assert named == [found.cause for found in attribute(story.projection.state, divergence("R1", D(delta)))]
 
 
 @pytest.mark.parametrize(("kind", "cause", "delta"), [("FUNDING_FEE", "funding", "2"), ("TRANSFER", "transfer", "2")])
@@ -573,6 +579,31 @@ def test_what_a_row_tells_again_at_the_same_cost_is_no_news() -> None:
     after(story, "994.9", row("2"))
     healed = [one for one in last(story, "capital_vs_wallet")["attribution"] if one["cause"] != "unexplained"]
     assert [("fee", [f"order:{lacking}:(0, 1]"], "-0.05")] == [(o["cause"], o["ids"], o["amount"]) for o in healed]
+
+
+def test_a_row_that_only_names_a_transfer_has_no_part_in_what_others_of_its_answer_brought() -> None:
+    """A transfer's push had told its amount; the settlement's row beside it brings what was lacking."""
+    story = Story(positions=(row(),))
+    story.pass_s(200)
+    story.account("1007", reason="DEPOSIT", change="7")
+    story.account("1006", reason="FUNDING_FEE", change="-1")
+    story.account("1004")
+    paid = [story.income_row(str(number), "FUNDING_FEE", str(-number)) for number in (1, 2)]
+    after(story, "1004", row(), incomes=(story.income_row("9", "TRANSFER", "7"), *paid))
+    assert [("funding", "-2", True)] == causes(story, "capital_vs_wallet")
+    assert ["funding:1", "funding:2"] == last(story, "capital_vs_wallet")["attribution"][0]["ids"]
+
+
+def test_an_interval_that_rows_make_longer_is_uncovered_however_little_it_costs() -> None:
+    """A frame told one of an order's executions, and the cumulative fee of all of them: rows bring the others."""
+    story = Story()
+    story.pass_s(200)
+    order_id = buy(story, z=None, q="3", fee="0.15", status=OrderStatus.UNKNOWN)
+    agree(story, "3", "999.85")
+    rows = [story.fill_row(order_id, qty, "100", fee) for qty, fee in (("2", "0.1"), ("1", "0.05"))]
+    after(story, "999.85", row("3"), fills=tuple(rows))
+    story.executed(order_id, "3")
+    assert [("uncovered_interval", "2", True)] == causes(story, "position_qty:BTC-USDT:LONG")
 
 
 def test_of_many_facts_the_first_and_the_last_are_named() -> None:

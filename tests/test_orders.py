@@ -508,6 +508,13 @@ def test_one_tick_and_a_known_rate_prove_one_execution() -> None:
     assert (True, Decimal("300.3"), Decimal(0)) == (piece.single, piece.quote, piece.quote_slack)
 
 
+def test_a_small_fee_is_that_of_any_tick_that_it_fits() -> None:
+    """0.01 at 188.468 costs 0.000376936 at 0.0002, cut by what three ticks cost: the average says which tick it was."""
+    rates, push = (Decimal("0.0002"), Decimal("0.0005")), frame("0.01", "188.46800000", n="0.00037693")
+    (piece,) = told(heard(push), rates=rates, tick=Decimal("0.001"), amounts=PER_FILL).pieces
+    assert (True, Decimal("1.88468"), Decimal("0.00037693")) == (piece.single, piece.quote, piece.fee)
+
+
 def test_rows_whose_order_nobody_knows_take_nothing_from_frames_that_tell_all() -> None:
     """A maker and a taker fill of one second, size and price: the frames' boundaries, times and exact fees stay."""
     order = heard(

@@ -123,7 +123,8 @@ class Life:
         self.bot = Bot(self.desk, seed)
         self.roads = Roads(self.core, Random(f"{seed}:roads"), latency_s_max=LATENCY_S_MAX)  # noqa: S311 - see above
         self._order_frames: dict[str, list[Mapping[str, Any]]] = {}
-        self._funded_ms: list[int] = []
+        self._settled: list[tuple[int, bool]] = []
+        self._told_wallets: dict[str, Decimal] = {}
         self.core.streams.tamper = self._noted
         self.divergences: list[dict[str, Any]] = []
         self.classes: set[str] = set()
@@ -188,8 +189,10 @@ class Life:
         order, account = payload.get("o"), payload.get("a")
         if isinstance(order, dict) and order.get("x") == "TRADE":
             self._order_frames.setdefault(str(order["i"]), []).append(order)
-        elif isinstance(account, dict) and account["m"] == "FUNDING_FEE" and _names_amounts(account):
-            self._funded_ms.append(int(str(payload["E"])))
+        elif isinstance(account, dict):
+            if account["m"] == "FUNDING_FEE":
+                self._settled.append((int(str(payload["E"])), _names_amounts(account, self._told_wallets)))
+            self._told_wallets |= _wallets(account)
         return payload
 
     def forge(self, payload: Payload) -> None:
@@ -287,9 +290,15 @@ class Life:
         return True
 
     def facts_of(self, word: str) -> list[str]:
-        """Give the ids of the facts that an evidence names: of a second's exact rows, the orders that executed in it."""
+        """Give the ids of the facts that an evidence names: of a second's exact rows the orders that executed in it, of a
+        settlement's push its rows.
+        """
+        parts = word.split(":")
+        if "FUNDING_FEE" in parts:
+            told_ms = int(parts[parts.index("FUNDING_FEE") + 1])
+            return [str(one.tran_id) for one in self.desk.facts.movements if one.event_ms == told_ms]
         if "|" not in word:
-            return word.split(":")[1:2]
+            return parts[1:2]
         symbol, _, second = word.split(":")[1].partition("|")
         of_second = [one for one in self.desk.facts.executions if str(one.at_ms // 1_000) == second]
         return list(dict.fromkeys(str(one.order_id) for one in of_second if one.symbol == symbol))
@@ -298,7 +307,8 @@ class Life:
         """Say of an order's or a settlement's id whether the books have it and frames did not tell all of it.
 
         An order is wholly told where each execution has a frame of its own with its cumulative quantity and it is the
-        only one: whether several name their own fees or sums is for rows to say. A settlement is where its push names an amount.
+        only one: whether several name their own fees or sums is for rows to say. A settlement is where all its pushes name an amount,
+        and the wallet, as frames told it, moved by that.
         """
         executions = [one for one in self.desk.facts.executions if str(one.order_id) == fact]
         if executions:
@@ -306,7 +316,8 @@ class Life:
             frames = [frame for frame in of_order if "z" in frame and "n" in frame]
             return len(executions) > 1 or not frames
         settled = [one for one in self.desk.facts.movements if str(one.tran_id) == fact and one.kind == "FUNDING_FEE"]
-        return any(not any(abs(at_ms - one.at_ms) < FUNDED_MS for at_ms in self._funded_ms) for one in settled)
+        pushes = [[told for at_ms, told in self._settled if abs(at_ms - one.at_ms) < FUNDED_MS] for one in settled]
+        return any(not told or not all(told) for told in pushes)
 
     def is_told_without_money(self, order_id: str) -> bool:
         """Say whether a frame that tells no execution was the first to tell an order's cumulative quantity."""
@@ -327,8 +338,16 @@ class Life:
         await self.service.close()
 
 
-def _names_amounts(account: Mapping[str, Any]) -> bool:
-    return any(Decimal(str(line["bc"])) for line in account["B"])
+def _wallets(account: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Give what an account frame states, by asset."""
+    return {line["a"]: Decimal(str(line["wb"])) for line in account["B"]}
+
+
+def _names_amounts(account: Mapping[str, Any], before: Mapping[str, Decimal]) -> bool:
+    """Say whether a settlement's push tells what it paid: where frames were lost before it, its wallet contradicts it."""
+    changes = {line["a"]: Decimal(str(line["bc"])) for line in account["B"]}
+    moved = {asset: wallet - before.get(asset, wallet - changes[asset]) for asset, wallet in _wallets(account).items()}
+    return any(changes.values()) and moved == changes
 
 
 def _plain(held: Mapping[str, Decimal]) -> str:

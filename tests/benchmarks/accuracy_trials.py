@@ -230,13 +230,18 @@ def _was_over(life: Life, body: Mapping[str, Any], kind: Kind, ids: Ids) -> bool
 
 
 def _is_others(life: Life, body: Mapping[str, Any], others: AbstractSet[str]) -> bool:
-    """Say whether a healed difference was, from its first amount to the last digit, of these causes or the bot's own."""
+    """Say whether a healed difference was, from its first amount to the last digit, of these causes or the bot's own.
+
+    What healed it is what was not said of it before: a guess, and then the fact itself, are not two.
+    """
+    told = [one for one in life.divergences if one["id"] == body["id"]]
+    guessed = [part for one in told if one["state"] != "healed" for part in one["attribution"]]
     parts = [part for part in body["attribution"] if part["cause"] != "rounding"]
     known = all(part["cause"] in others or _is_true_besides(life, part) for part in parts)
     if body["state"] != "healed" or not parts or not known:
         return False
-    first = next(one for one in life.divergences if one["id"] == body["id"])
-    return abs(Decimal(first["delta"]) + sum(Decimal(part["amount"] or 0) for part in parts)) <= EPSILON
+    healing = [part for part in parts if part not in guessed] or parts
+    return abs(Decimal(told[0]["delta"]) + sum(Decimal(part["amount"] or 0) for part in healing)) <= EPSILON
 
 
 def _is_true_besides(life: Life, part: Mapping[str, Any]) -> bool:
