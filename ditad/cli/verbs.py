@@ -96,8 +96,10 @@ class Verbs(click.Group):
         """Do what the words say; a reader that has left is no failure."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            return _quiet_end()
+        except (BrokenPipeError, BaseExceptionGroup) as exc:
+            if all(isinstance(leaf, BrokenPipeError) for leaf in _leaves(exc)):
+                return _quiet_end()
+            raise
 
     def _code(self, args: Sequence[str] | None, prog_name: str, extra: dict[str, Any]) -> int:
         try:

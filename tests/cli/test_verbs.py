@@ -123,6 +123,8 @@ def test_no_daemon_is_69(tmp_path: Path) -> None:
         (DitadError("hm"), 70, "hm"),
         (ExceptionGroup("tasks", [ValueError("x"), ExceptionGroup("more", [SettingsError(["deep"])])]), 78, "deep"),
         (ZeroDivisionError("by zero"), 70, "our own fault (ZeroDivisionError: by zero)"),
+        (ExceptionGroup("tasks", [BrokenPipeError(), ValueError("x")]), 70, "our own fault"),
+        (ExceptionGroup("tasks", [BrokenPipeError()]), 141, ""),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
