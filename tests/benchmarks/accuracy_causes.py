@@ -277,6 +277,7 @@ def leverage(life: Life, rng: Random) -> Ids:
     other = rng.choice([value for value in (2, 5, 20, 50) if value != own])
     with life.losing("ACCOUNT_CONFIG_UPDATE"):
         life.desk.set_leverage(position.symbol, long=other, short=other)
+    life.levered = position.symbol
     return ()
 
 

@@ -130,7 +130,7 @@ class Life:
         self.classes: set[str] = set()
         self.erred = False
         self.heard_at: dict[str, str] = {}
-        self.glitched = self.marked = ""
+        self.glitched = self.marked = self.levered = ""
         self.published = 0
         self._line = b""
         self._snapshot: dict[str, Any] = {}
@@ -185,8 +185,10 @@ class Life:
             self.core.streams.tamper = self._noted
 
     def _noted(self, payload: Payload) -> Payload:
-        """Remember of a private frame what it tells: an order's execution, or what a settlement paid."""
-        order, account = payload.get("o"), payload.get("a")
+        """Remember of a private frame what it tells: an order's execution, what a settlement paid, or a leverage."""
+        order, account, config = payload.get("o"), payload.get("a"), payload.get("ac")
+        if isinstance(config, dict) and config["s"] == self.levered:
+            self.levered = ""
         if isinstance(order, dict) and order.get("x") == "TRADE":
             self._order_frames.setdefault(str(order["i"]), []).append(order)
         elif isinstance(account, dict):
@@ -318,6 +320,12 @@ class Life:
         settled = [one for one in self.desk.facts.movements if str(one.tran_id) == fact and one.kind == "FUNDING_FEE"]
         pushes = [[told for at_ms, told in self._settled if abs(at_ms - one.at_ms) < FUNDED_MS] for one in settled]
         return any(not told or not all(told) for told in pushes)
+
+    def can_show(self, cause: str) -> bool:
+        """Say whether a mark or a leverage that differs is one of something still open, and a leverage not told again."""
+        symbols = {"mark_age": self.marked, "leverage": self.levered}
+        held = {position.symbol for position in self.desk.books.positions.values()}
+        return cause not in symbols or symbols[cause] in held
 
     def is_told_without_money(self, order_id: str) -> bool:
         """Say whether a frame that tells no execution was the first to tell an order's cumulative quantity."""
