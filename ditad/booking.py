@@ -7,6 +7,7 @@ listed as unknown, never 0; the book is folded again only where something change
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -108,12 +109,11 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
     for piece in removed:
         state.unknown.pop(f"fill:{order.order_id}:{piece.z1}", None)
     told = {piece.z1: _told_as(turn, order, piece) for piece in removed}
+    elsewhere = _told_elsewhere(order, removed, added, told)
     for piece in added:
         overlapped = [told[old.z1] for old in removed if _overlap(old, piece)]
-        _publish_piece(turn, order, piece, tuple(sorted(set[int]().union(*overlapped))))
-    for piece in removed:
-        if all(piece.z1 != kept.z1 for kept in pieces):
-            order.numbers.pop(str(piece.z1), None)
+        _publish_piece(turn, order, piece, tuple(sorted(elsewhere.union(*overlapped))))
+        elsewhere = set()
     if own:
         moved = sub(capital_raw(state), before)
         turn.paid[order.order_id] = add(turn.paid.get(order.order_id, ZERO), moved)
@@ -123,6 +123,23 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
         _change_position(turn, order, removed, added)
         hear_pieces(turn, position_key(turn, order.symbol, order.position_side), order, removed, added)
         _state_last_fill(turn, pieces)
+
+
+def _told_elsewhere(
+    order: Order, removed: Sequence[Piece], added: Sequence[Piece], told: Mapping[Decimal, set[int]]
+) -> set[int]:
+    """Give the numbers of what was told of places where nothing is now, and forget them once something can replace them.
+
+    A frame without its cumulative quantity is laid elsewhere when more is known: nothing new overlaps its old place.
+    """
+    if not added:
+        return set()
+    moved = [old for old in removed if not any(_overlap(old, piece) for piece in added)]
+    left = order.numbers.keys() - {str(piece.z1) for piece in (*order.pieces, *removed)}
+    gone = {str(old.z1) for old in removed} - {str(piece.z1) for piece in order.pieces}
+    for z1 in gone:
+        order.numbers.pop(z1, None)
+    return set[int]().union(*(told[old.z1] for old in moved), (order.numbers.pop(z1) for z1 in left))
 
 
 def _told_as(turn: Turn, order: Order, piece: Piece) -> set[int]:

@@ -208,7 +208,8 @@ def _is_ambiguous(turn: Turn, row: IncomeRow) -> bool:
         return True
     if row.kind != "FUNDING_FEE" or row.at_ms > turn.state.baseline.taken_ms + FUNDING_AFTER_BASELINE_MS:
         return False
-    return not any(group.pushes and group.asset == row.asset for group in turn.state.incomes.groups)
+    groups = [group for group in turn.state.incomes.groups if group.pushes and group.asset == row.asset]
+    return not any(first_ms <= row.at_ms <= last_ms for first_ms, last_ms in (group.span() for group in groups))
 
 
 def hear_ambiguous(turn: Turn) -> None:

@@ -612,6 +612,17 @@ def test_a_funding_row_just_after_the_baseline_is_not_ambiguous_when_its_push_wa
     assert [("1", "0.4")] == [(fact["tran_id"], fact["amount"]) for fact in current(story)]
 
 
+def test_a_push_of_a_later_settlement_says_nothing_of_a_row_from_before_it() -> None:
+    """A row just after the baseline may restate what lies before it, whatever is settled a minute later."""
+    story = Story()
+    story.pass_s(20)
+    row = story.income_row("1", "FUNDING_FEE", "-0.4", symbol="BTC-USDT")
+    story.pass_s(90)
+    story.account("999", reason="FUNDING_FEE", change="-1")
+    story.income(row)
+    assert ("999", "1") == (story.k["capital_raw"], story.k["funding_paid"])
+
+
 def test_a_push_from_before_the_baseline_is_no_fact() -> None:
     """Buffered pushes stamped earlier are in the baseline's wallet."""
     story = Story()

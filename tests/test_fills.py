@@ -206,6 +206,25 @@ def test_a_late_cumulative_quantity_splits_the_fill_it_lies_in() -> None:
     assert "2" == at(story.snap, "k.positions.0.qty")
 
 
+def test_a_fill_that_is_laid_elsewhere_replaces_what_was_told_of_its_first_place() -> None:
+    """Frames without `z`, rows of executions before them, and then a frame from between: the last one's place moves."""
+    story = Story()
+    order_id = story.new_order()
+    row = story.fill_row(order_id, "5", "100", "0.25")
+    story.pass_s(200)
+    at_ms = story.ms
+
+    def hear(qty: str, fee: str, after_ms: int) -> None:
+        told = {"z": None, "q": "20", "last": (qty, "100"), "fee": fee, "trade_ms": at_ms + after_ms}
+        buy(story, order_id, status=OrderStatus.PARTIALLY_FILLED, **told)
+
+    hear("2", "0.1", 0)
+    hear("1", "0.05", 20)
+    story.fills(row)
+    hear("3", "0.15", 10)
+    assert [("0", "2"), ("8", "9")] == [(fill["z0"], fill["z1"]) for fill in current(story)]
+
+
 def test_a_contradicting_frame_is_a_divergence_and_no_overwrite() -> None:
     """Another average price at the same z stays out of the book and is an ERROR of rule FILL, told once."""
     story = Story()

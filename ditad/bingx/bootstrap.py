@@ -22,6 +22,7 @@ from ditad.errors import Refusal, VenueError, VenueFatalError, VenueUnavailableE
 from ditad.events import Contract, LeveragePush, PositionRow, Terms
 
 LEVERAGE_SYMBOLS_MAX = 20
+CONTRACTS_ASKED_MAX = 3
 READ_ONLY_KEY = "ditad only reads: give it an API key of its own that may read and nothing else"
 Given = TypeVar("Given")
 
@@ -96,8 +97,14 @@ class Bootstrap:
             )
 
     async def _contracts(self) -> tuple[Contract, ...]:
-        answer = await self._rest.get("/swap/v2/quote/contracts", {}, what="contracts", signed=False)
-        return self._read("contracts", answer, conditions.contracts, ())
+        """Ask for the steps of all symbols, again where none is named: an exchange without contracts there is not."""
+        for _ in range(CONTRACTS_ASKED_MAX):
+            answer = await self._rest.get("/swap/v2/quote/contracts", {}, what="contracts", signed=False)
+            found: tuple[Contract, ...] = self._read("contracts", answer, conditions.contracts, ())
+            if found:
+                return found
+        self._note("contracts: none is named, so that no price step is known")
+        return ()
 
     async def _leverages(self, symbols: list[str]) -> tuple[LeveragePush, ...]:
         """Ask for the symbols of interest, within bounds; the stream repeats those of all symbols every 5 s."""

@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from ditad.bingx import feed as feed_module
+from ditad.bingx.bootstrap import CONTRACTS_ASKED_MAX
 from ditad.bingx.feed import Feed
 from ditad.bingx.network import Internet
 from ditad.bingx.options import Credentials, FeedOptions, Hosts
@@ -594,6 +595,19 @@ async def test_an_exchange_that_is_away_is_waited_for() -> None:
             await sink.first(BaselineTaken)
     assert sink.all(StreamChanged)[0].state is StreamState.REFUSED
     assert "no start yet: contracts" in sink.all(StreamChanged)[0].detail
+
+
+@pytest.mark.parametrize(("empty", "told"), [(CONTRACTS_ASKED_MAX - 1, True), (CONTRACTS_ASKED_MAX, False)])
+async def test_contracts_that_are_not_named_are_asked_for_again(empty: int, *, told: bool) -> None:
+    """`data: null` is no exchange without contracts: without their price steps much is a guess, and that is said."""
+    async with ScriptedVenue() as venue:
+        standing(venue)
+        named = Reply(data=[{"symbol": "BTC-USDT", "pricePrecision": 1, "quantityPrecision": 4}])
+        venue.scripts[CONTRACTS_PATH] = [*[Reply(data=None)] * empty, named]
+        async with conversing(venue) as (_, sink):
+            terms = await sink.first(Terms)
+    assert told == bool(terms.contracts)
+    assert told != any(note.startswith("contracts: none is named") for note in terms.notes)
 
 
 async def test_a_fatal_answer_later_on_ends_the_feed_too() -> None:
