@@ -128,18 +128,16 @@ def _replace_pieces(turn: Turn, order: Order, pieces: list[Piece]) -> None:
 def _told_elsewhere(
     order: Order, removed: Sequence[Piece], added: Sequence[Piece], told: Mapping[Decimal, set[int]]
 ) -> set[int]:
-    """Give the numbers of what was told of places where nothing is now, and forget them once something can replace them.
+    """Give the numbers of what was told of places where nothing is now; they are forgotten where something replaces them.
 
     A frame without its cumulative quantity is laid elsewhere when more is known: nothing new overlaps its old place.
     """
-    if not added:
-        return set()
-    moved = [old for old in removed if not any(_overlap(old, piece) for piece in added)]
-    left = order.numbers.keys() - {str(piece.z1) for piece in (*order.pieces, *removed)}
-    gone = {str(old.z1) for old in removed} - {str(piece.z1) for piece in order.pieces}
-    for z1 in gone:
-        order.numbers.pop(z1, None)
-    return set[int]().union(*(told[old.z1] for old in moved), (order.numbers.pop(z1) for z1 in left))
+    moved = [told[old.z1] for old in removed if not any(_overlap(old, piece) for piece in added)]
+    gone = order.numbers.keys() - {str(piece.z1) for piece in order.pieces}
+    left = {order.numbers[z1] for z1 in gone - {str(old.z1) for old in removed}}
+    for z1 in gone if added else ():
+        del order.numbers[z1]
+    return left.union(*moved)
 
 
 def _told_as(turn: Turn, order: Order, piece: Piece) -> set[int]:
