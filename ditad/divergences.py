@@ -69,7 +69,9 @@ def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
         inquiry = inquiries.get(finding.field)
         if inquiry is None:
             inquiry = inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
-        residual = plain(finding.delta)
+        residual, known = plain(finding.delta), turn.state.divergences.get(finding.field)
+        if residual not in inquiry.seen and (known is None or known.state != "confirmed"):
+            inquiry.confirmed = False
         inquiry.since_us = inquiry.seen[residual] = inquiry.seen.pop(residual, turn.event.at_us)
         if len(inquiry.seen) > SEEN_MAX:
             del inquiry.seen[next(iter(inquiry.seen))]  # what comes back stays, however many others come between

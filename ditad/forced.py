@@ -27,6 +27,9 @@ DECISION = "forced_close"
 
 STATED, ROW = "rp", "row"
 
+OPEN_US_MAX = 86_400_000_000
+"""A close of which two profits are told waits so long for the wallet's word."""
+
 TRIED_MAX = 8
 """Of closes whose profit is open the oldest this many are tried together, in every selection."""
 
@@ -78,7 +81,10 @@ def _known(order: Order) -> tuple[object, ...]:
 
 
 def retire(state: State, before_ms: int) -> None:
-    """Let go of closes from before this time that are wholly told: neither a row nor the wallet can say more."""
+    """Let go of closes from before this time that are wholly told: neither a row nor the wallet can say more.
+
+    Where `rp` and rows differ the wallet says which it was, once K equals it; so long, but no longer than a day, they wait.
+    """
     orders = [state.orders[order_id] for order_id in state.forced]
     rows = assign(orders, [fact for fact in state.incomes.joined if fact.key not in state.forced_rows])
     kept = {fact.key for fact in state.incomes.joined}
@@ -86,9 +92,13 @@ def retire(state: State, before_ms: int) -> None:
     for order in orders:
         assert order.close is not None, "forced orders alone are listed"
         told = order.close.profit is not None and order.close.through == order.close.reached
+        own = rows[order.order_id]
+        differ = bool(own) and order.close.stated is not None and order.close.stated != total(own)
+        if differ and abs(_missing(state)) > _slack(state) and order.heard_us > state.at_us - OPEN_US_MAX:
+            continue
         if told and order.ended and order.pieces[-1].at_ms < before_ms:
             state.forced.remove(order.order_id)
-            state.forced_rows += [fact.key for fact in rows[order.order_id]]
+            state.forced_rows += [fact.key for fact in own]
 
 
 def rows_from_ms(state: State) -> int | None:
@@ -109,18 +119,11 @@ def _opened(turn: Turn, order: Order, rows: list[IncomeFact]) -> _Open:
 
 
 def _told_by_wallet(turn: Turn, closes: list[_Open]) -> dict[str, Decimal | None]:
-    """Find the one selection of profits with which K equals the wallet exactly; nothing if there is none, or several.
-
-    K beginning with another seed than the wallet was is as equal as it can be.
-    """
+    """Find the one selection of profits with which K equals the wallet exactly; nothing if there is none, or several."""
     state = turn.state
-    assert state.stated.wallet is not None, "a baseline states the wallet"
-    assert state.baseline is not None, "facts are folded after a baseline"
     tried = [one.order.order_id for one in closes if len(one.choices) > 1][:TRIED_MAX]
     choices = [one.choices if one.order.order_id in tried else one.choices[:1] for one in closes]
-    missing = sub(state.stated.wallet.value, sub(capital_raw(state), exact_sum(one.booked for one in closes)))
-    missing = add(missing, sub(state.seed, state.baseline.wallet))
-    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    missing, slack = add(_missing(state), exact_sum(one.booked for one in closes)), _slack(state)
     found = [
         chosen
         for chosen in itertools.product(*choices)
@@ -129,6 +132,17 @@ def _told_by_wallet(turn: Turn, closes: list[_Open]) -> dict[str, Decimal | None
     if len(found) == 1:
         return {one.order.order_id: amount for one, amount in zip(closes, found[0], strict=True)}
     return _moved(turn, [one for one in closes if not one.rows and one.close.through < one.close.reached])
+
+
+def _missing(state: State) -> Decimal:
+    """Give how much more the wallet is than K; K beginning with another seed than the wallet was is as equal as it can be."""
+    assert state.stated.wallet is not None, "a baseline states the wallet"
+    assert state.baseline is not None, "facts are folded after a baseline"
+    return add(sub(state.stated.wallet.value, capital_raw(state)), sub(state.seed, state.baseline.wallet))
+
+
+def _slack(state: State) -> Decimal:
+    return add(state.sums.fees_slack, state.sums.realized_slack)
 
 
 def _moved(turn: Turn, waiting: list[_Open]) -> dict[str, Decimal | None]:

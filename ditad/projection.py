@@ -324,7 +324,7 @@ def _fold_baseline(turn: Turn, baseline: BaselineTaken) -> None:
     state.income_numbers, state.ambiguous, state.witnesses = {}, [], {}
     state.incomplete, state.contradicted = {}, {}
     state.funding_differences, state.income_differences = {}, {}
-    state.inquiries, state.round, state.margin, state.profit_off_us = {}, Round(), None, None
+    state.inquiries, state.round, state.margin, state.profit_off = {}, Round(), None, None
     state.moves, state.lasting = [], {}
     state.stated = Stated(
         wallet=Figure(value=baseline.wallet, event_ms=baseline.taken_ms, at_us=turn.event.at_us, source="report"),

@@ -118,6 +118,23 @@ class UnknownAmount:
     at_ms: int
 
 
+PROFIT_WINDOWS_MAX = 3
+"""Settle windows that R2 waits at most for fills on their way, however its difference changes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ProfitOff:
+    """R2's difference: since when there is one, how much it is, and since when it is that much."""
+
+    since_us: int
+    delta: Decimal
+    moved_us: int
+
+    def waits_until_us(self, window_us: int) -> int:
+        """Give until when a fill may be on its way that explains it: each change has a window, all together a few."""
+        return min(self.moved_us + window_us, self.since_us + PROFIT_WINDOWS_MAX * window_us)
+
+
 @dataclass(slots=True, kw_only=True)
 class Untold:
     """A funding push that did not tell its amount.
@@ -310,7 +327,7 @@ class State:
     quantity_twins: dict[str, Twins] = field(default_factory=dict)
     margin: MarginSeen | None = None
     margin_votes: dict[str, int] = field(default_factory=dict)
-    profit_off_us: int | None = None
+    profit_off: ProfitOff | None = None
     answered_us: dict[str, int] = field(default_factory=dict)
     inquiries: dict[str, Inquiry] = field(default_factory=dict)
     divergences: dict[str, Divergence] = field(default_factory=dict)

@@ -18,11 +18,11 @@ from ditad.book import EXACT_ENTRY, ROUNDED_ENTRY
 from ditad.divergences import ASKED, follow_divergences, follow_inquiries
 from ditad.events import PositionSide
 from ditad.kept import Memory, Quantities, Totals, Valued, doubtful, valued_of
-from ditad.money import ZERO, add, mul, sub
+from ditad.money import ZERO, add, mul, plain, sub
 from ditad.reconcile import SEVERITY, DivergenceClass, Finding, ReconcileResult, ReconcileStatus
 from ditad.records import rfc3339
 from ditad.settle import Balance, Standing, balance
-from ditad.state import State, key_of
+from ditad.state import ProfitOff, State, key_of
 from ditad.statements import mark_price_of
 from ditad.turn import Turn, capital_raw, tolerance
 
@@ -86,8 +86,8 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
     stands += unequal
     more = [_await_fills(turn, _realized(turn, memory, totals), stands, [*first, *quantities.unsaid])]
     deadlines = [stand.deadline_us for stand in stands if stand.deadline_us is not None]
-    if state.profit_off_us is not None:
-        deadlines.append(state.profit_off_us + turn.settings.settle_window_us)
+    if state.profit_off is not None:
+        deadlines.append(state.profit_off.waits_until_us(turn.settings.settle_window_us))
     otherwise = _of_quantities(quantities.unsaid)
     waiting = quantities.waiting
     if otherwise[1] is DivergenceClass.UNSETTLED:
@@ -167,8 +167,11 @@ def _quantities(turn: Turn, memory: Memory) -> tuple[Quantities, list[Balance]]:
     return kept.whole(), unequal
 
 
-def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStatus, DivergenceClass]:
-    """Say what a difference amounts to: waiting, being asked about, unanswered, or confirmed."""
+def _otherwise(turn: Turn, name: str, standing: Standing, delta: Decimal) -> tuple[ReconcileStatus, DivergenceClass]:
+    """Say what a difference amounts to: waiting, being asked about, unanswered, or confirmed.
+
+    What was asked before it was this much proves nothing of it, unless it was a confirmed divergence already.
+    """
     if standing in {Standing.UNSETTLED, Standing.SETTLED}:
         return ReconcileStatus.WARN, DivergenceClass.UNSETTLED
     inquiry, known = turn.state.inquiries.get(name), turn.state.divergences.get(name)
@@ -176,7 +179,7 @@ def _otherwise(turn: Turn, name: str, standing: Standing) -> tuple[ReconcileStat
     proven = confirmed and known is not None and known.state == "confirmed"  # what came up since does not take it back
     if not proven and (turn.state.incomplete or (turn.state.unknown and name == reconcile.R1_FIELD)):
         return ReconcileStatus.UNKNOWN, DivergenceClass.AMOUNT_UNKNOWN
-    if confirmed:
+    if proven or (confirmed and inquiry is not None and plain(delta) in inquiry.seen):
         return ReconcileStatus.ERROR, DivergenceClass.MISMATCH
     if inquiry is not None and inquiry.failed:
         return ReconcileStatus.UNKNOWN, DivergenceClass.QUESTION_FAILED
@@ -194,7 +197,7 @@ def _twin_finding(
         e=e,
         delta=stand.delta,
         tolerance=allowed,
-        otherwise=_otherwise(turn, name, stand.standing),
+        otherwise=_otherwise(turn, name, stand.standing, stand.delta),
     )
 
 
@@ -228,7 +231,7 @@ def _quantity_findings(turn: Turn, key: str, stand: Balance, held: Decimal) -> l
                 e=e,
                 delta=sub(k, e),
                 tolerance=ZERO,
-                otherwise=_otherwise(turn, name, stand.standing),
+                otherwise=_otherwise(turn, name, stand.standing, sub(k, e)),
                 symbol=symbol,
                 side=side,
             )
@@ -271,20 +274,23 @@ def _realized_finding(turn: Turn, totals: Totals, basis: str | None) -> Finding:
 def _await_fills(turn: Turn, finding: Finding, stands: list[Balance], findings: list[Finding]) -> Finding:
     """Let R2 wait while a fill may be on its way: a close that came before an earlier open has another entry.
 
-    It waits on its own clock, never extended; then it follows what R1 and R3 are being asked about, else it is ERROR.
+    It waits on its own clock; then it follows what R1 and R3 are being asked about, else it is ERROR.
     """
     state, now = turn.state, turn.event.at_us
     if finding.status is not ReconcileStatus.ERROR:
-        state.profit_off_us = None
+        state.profit_off = None
         return finding
-    if state.profit_off_us is None:
-        state.profit_off_us = now
+    off = state.profit_off
+    if off is None:
+        off = state.profit_off = ProfitOff(since_us=now, delta=finding.delta, moved_us=now)
+    elif off.delta != finding.delta:
+        off.delta, off.moved_us = finding.delta, now
     known = state.divergences.get(finding.field)
     if known is not None and known.state == "confirmed":
         return finding
     if known is None and (state.unknown or state.incomplete):  # an entry or a profit may be one of those not told yet
         return replace(finding, status=ReconcileStatus.UNKNOWN, klass=DivergenceClass.AMOUNT_UNKNOWN)
-    waits = now < state.profit_off_us + turn.settings.settle_window_us
+    waits = now < off.waits_until_us(turn.settings.settle_window_us)
     if waits and any(stand.standing is Standing.UNSETTLED for stand in stands):
         return replace(finding, status=ReconcileStatus.WARN, klass=DivergenceClass.UNSETTLED)
     asked = [other for other in findings if other.rule in ASKED and other.klass in BEING_ASKED]
