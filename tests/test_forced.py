@@ -424,6 +424,22 @@ def test_a_close_that_is_told_is_let_go_and_its_row_is_nobody_elses() -> None:
     assert ([], "989.955", "-10") == (state.forced_rows, story.k["capital_raw"], story.k["other_income"])
 
 
+@pytest.mark.parametrize(
+    ("after_s", "profit"), [(500, "-10"), (90_000, "-8")], ids=["the wallet's word comes", "it came too late"]
+)
+def test_a_close_of_two_profits_waits_for_the_wallets_word_for_a_day(after_s: int, profit: str) -> None:
+    """Stated −10, the row says −8; the wallet is 3 away by something else, of which a row tells at last."""
+    story = holding()
+    frame(story)
+    story.account("986.955", FLAT)
+    story.income(story.income_row("1", "INSURANCE_CLEAR", "-8", symbol="BTC-USDT"))
+    for _ in range(3):
+        audit(story, "986.955", symbols=("BTC-USDT", "ETH-USDT"), after_s=after_s)
+    story.income(story.income_row("2", "TRANSFER", "-3"))
+    story.balance("986.955")
+    assert {"1": profit, "2": "-3"} == {income["tran_id"]: income["amount"] for income in current(story, "income")}
+
+
 def test_the_book_hears_what_a_close_states_whatever_counts() -> None:
     """Its row tells other money; the stated profit is what tells its place among fills of one second."""
     story = holding()

@@ -6,6 +6,7 @@ All payloads are synthetic.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -174,6 +175,22 @@ def test_a_failed_question_makes_it_unknown_until_it_is_answered() -> None:
     assert "ERROR" == story.status
 
 
+def test_what_was_asked_while_an_amount_was_unknown_proves_no_other_difference() -> None:
+    """The first difference was never said to be wrong; the one behind it is asked about like any other."""
+    story = lost_five()
+    untold = buy(story, fee=None)
+    audit(story, "995", row())
+    assert ["AMOUNT_UNKNOWN|capital_vs_wallet"] == explained(story)[:1]
+    buy(story)
+    story.income(story.income_row("1", "TRANSFER", "-5"))
+    buy(story, untold)
+    for hear in (story.tick, partial(story.balance, "995")):
+        hear()
+        assert ("CONFIRMING|capital_vs_wallet", "-0.1") == (explained(story)[0], story.delta("capital_vs_wallet"))
+    audit(story, "995", row(qty="2"))
+    assert "MISMATCH|capital_vs_wallet" == explained(story)[0]
+
+
 def test_a_confirmed_difference_stays_confirmed_while_later_fills_settle() -> None:
     """Facts on their way do not make a confirmed residual look like another, nor like none."""
     story = lost_five()
@@ -318,6 +335,25 @@ def test_r2_waits_on_its_own_clock_never_extended() -> None:
         story.status,
         next(line for line in explained(story) if line.endswith("realized_pnl")),
         explained(story)[0],
+    )
+
+
+def test_r2_waits_anew_where_its_difference_changes_but_for_three_windows_in_all() -> None:
+    """Each fill may be the one that another one's profit waits for; that cannot go on for ever."""
+    story = Story(positions=(row(qty="9"),))
+    began_us, wallet = story.us + 1_000, "1000"
+    for closed in range(4):
+        story.pass_s(1.5 if closed else 0)
+        buy(story, side=Side.SELL, ap="110.00000000", fee="0.055", rp="15")
+        story.account(wallet, ("BTC-USDT", LONG, str(9 - closed), "100"))
+        wallet = str(story.k["capital_raw"])
+        assert "UNSETTLED|realized_pnl" in explained(story)
+    while story.us < began_us + 6_000_000:
+        assert "MISMATCH|realized_pnl" not in explained(story)
+        story.tick()
+    assert ("MISMATCH|realized_pnl", True) == (
+        next(line for line in explained(story) if line.endswith("realized_pnl")),
+        "UNSETTLED|capital_vs_wallet" in explained(story),
     )
 
 
