@@ -187,7 +187,7 @@ def _wallet(state: State, known: Divergence) -> list[Attribution]:
         *untold_funding(state),
         *untold_fees(state),
     ]
-    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    slack = state.sums.slack
     certain = [_attribution(candidate, exact=True) for candidate in baseline(state)]
     left = sub(known.delta, exact_sum(one.amount or ZERO for one in certain))
     if certain and abs(left) <= add(STEP, slack):

@@ -222,7 +222,7 @@ def hear_ambiguous(turn: Turn) -> None:
     if not state.ambiguous or wallet is None:
         return
     missing = sub(wallet.value, capital_raw(state))
-    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    slack = state.sums.slack
     if abs(missing) <= slack:
         held_ms = wallet.event_ms - FUNDING_AFTER_BASELINE_MS
         state.ambiguous = [
@@ -254,7 +254,7 @@ def prove_funding(turn: Turn) -> None:
     open_ = contested(state.incomes)
     if not open_:
         return
-    slack = add(state.sums.fees_slack, state.sums.realized_slack)
+    slack = state.sums.slack
     for groups in [*([one] for one in open_), open_]:
         missing = sub(state.stated.wallet.value, capital_raw(state))
         more = exact_sum(amount for _, amount in groups)

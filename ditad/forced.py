@@ -94,7 +94,7 @@ def retire(state: State, before_ms: int) -> None:
         told = order.close.profit is not None and order.close.through == order.close.reached
         own = rows[order.order_id]
         differ = bool(own) and order.close.stated is not None and order.close.stated != total(own)
-        if differ and abs(_missing(state)) > _slack(state) and order.heard_us > state.at_us - OPEN_US_MAX:
+        if differ and abs(_missing(state)) > state.sums.slack and order.heard_us > state.at_us - OPEN_US_MAX:
             continue
         if told and order.ended and order.pieces[-1].at_ms < before_ms:
             state.forced.remove(order.order_id)
@@ -123,7 +123,7 @@ def _told_by_wallet(turn: Turn, closes: list[_Open]) -> dict[str, Decimal | None
     state = turn.state
     tried = [one.order.order_id for one in closes if len(one.choices) > 1][:TRIED_MAX]
     choices = [one.choices if one.order.order_id in tried else one.choices[:1] for one in closes]
-    missing, slack = add(_missing(state), exact_sum(one.booked for one in closes)), _slack(state)
+    missing, slack = add(_missing(state), exact_sum(one.booked for one in closes)), state.sums.slack
     found = [
         chosen
         for chosen in itertools.product(*choices)
@@ -139,10 +139,6 @@ def _missing(state: State) -> Decimal:
     assert state.stated.wallet is not None, "a baseline states the wallet"
     assert state.baseline is not None, "facts are folded after a baseline"
     return add(sub(state.stated.wallet.value, capital_raw(state)), sub(state.seed, state.baseline.wallet))
-
-
-def _slack(state: State) -> Decimal:
-    return add(state.sums.fees_slack, state.sums.realized_slack)
 
 
 def _moved(turn: Turn, waiting: list[_Open]) -> dict[str, Decimal | None]:

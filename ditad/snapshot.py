@@ -151,7 +151,7 @@ def _precision(state: State, memory: Memory, totals: Totals) -> dict[str, str]:
     """Say, per field, what rounded sources leave open; only where they leave anything."""
     sums = state.sums
     fields = {
-        "capital_raw": add(sums.fees_slack, sums.realized_slack),
+        "capital_raw": sums.slack,
         "fees_paid": sums.fees_slack,
         "realized_pnl": sums.realized_slack,
         "book_realized_pnl": totals.realized_slack,

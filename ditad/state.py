@@ -26,7 +26,7 @@ from ditad.events import (
 )
 from ditad.incomes import Incomes
 from ditad.legs import Trades
-from ditad.money import ZERO
+from ditad.money import ZERO, add
 from ditad.orders import Order
 from ditad.settle import Twins
 from ditad.slots import AccountSnapshot
@@ -47,6 +47,11 @@ class Sums:
     funding: Decimal = ZERO
     transfers: Decimal = ZERO
     other_income: Decimal = ZERO
+
+    @property
+    def slack(self) -> Decimal:
+        """Give what all rounded sources together leave open."""
+        return add(self.fees_slack, self.realized_slack)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,9 +144,9 @@ class ProfitOff:
 class Untold:
     """A funding push that did not tell its amount.
 
-    `change` is what it says that the wallet changed by, which its statement contradicts (`None` or 0: it says nothing). `moved` is
-    what the wallet moved by between the statement before it and its own (`None`: none was before it), `agreed` whether
-    that one equalled K.
+    `change` is what it says that the wallet changed by, which its statement contradicts (`None` or 0: it says nothing).
+    `moved` is what the wallet moved by between the statement before it and its own (`None`: none was before it),
+    `agreed` whether that one equalled K.
     """
 
     change: Decimal | None

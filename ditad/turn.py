@@ -159,7 +159,7 @@ def owns(state: State, symbol: str) -> bool:
 def tolerance(turn: Turn) -> Decimal:
     """Give R1's tolerance: epsilon grown by what rounded sources leave open."""
     sums = turn.state.sums
-    return add(turn.settings.capital_epsilon, add(sums.fees_slack, sums.realized_slack))
+    return add(turn.settings.capital_epsilon, sums.slack)
 
 
 def baseline_second_ms(turn: Turn) -> int:

@@ -22,8 +22,8 @@ from tests.benchmarks.accuracy_life import EPSILON, LOOK_S, Life, Terms, tell_st
 
 SETTLE_WINDOW_S = 2.0
 AUDIT_S = 30.0
-ROUND_S_MAX = 7.0
-"""A round of all questions is over after so long: two symbols a second, one while little is left of the allowance."""
+ROUND_S_MAX = 5.0
+"""A round of all questions is over after so long: two symbols a second."""
 
 OWED_S = SETTLE_WINDOW_S + AUDIT_S + 2 * ROUND_S_MAX
 """The regular audit shows the difference; the question about it may have to wait for a round that has begun."""
