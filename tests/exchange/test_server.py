@@ -59,15 +59,19 @@ async def private(ex: SimulatedExchange, http: aiohttp.ClientSession, name: str 
     return await websockets.connect(f"{ex.ws_url}?listenKey={key}", ping_interval=None)
 
 
+async def told(ws: ClientConnection) -> dict[str, Any]:
+    """Read the next frame that is no ping; pings on the way are answered."""
+    while (text := gzip.decompress(await ws.recv(decode=False))) == b"Ping":
+        await ws.send("Pong")
+    return dict(orjson.loads(text))
+
+
 async def heard(ws: ClientConnection, event: str) -> dict[str, Any]:
     """Read until an event comes, answering pings on the way."""
     async with asyncio.timeout(WAIT_S_MAX):
-        while True:
-            text = gzip.decompress(await ws.recv(decode=False))
-            if text == b"Ping":
-                await ws.send("Pong")
-            elif (frame := orjson.loads(text)).get("e") == event:
-                return dict(frame)
+        while (frame := await told(ws)).get("e") != event:
+            pass
+    return frame
 
 
 async def closed(ws: ClientConnection) -> websockets.ConnectionClosed:
@@ -75,8 +79,7 @@ async def closed(ws: ClientConnection) -> websockets.ConnectionClosed:
     async with asyncio.timeout(WAIT_S_MAX):
         while True:
             try:
-                if gzip.decompress(await ws.recv(decode=False)) == b"Ping":
-                    await ws.send("Pong")
+                await told(ws)
             except websockets.ConnectionClosed as exc:
                 return exc
 
@@ -143,7 +146,7 @@ async def test_marks_come_on_a_market_stream(ex: SimulatedExchange) -> None:
     async with websockets.connect(ex.ws_url) as ws:
         await ws.send('{"id":"a","reqType":"sub","dataType":"ETH-USDT@markPrice"}')
         async with asyncio.timeout(WAIT_S_MAX):
-            frames = [orjson.loads(f) for f in [gzip.decompress(await ws.recv(decode=False)) for _ in range(2)]]
+            frames = [await told(ws), await told(ws)]
         assert ("a", "ETH-USDT@markPrice") == (frames[0]["id"], frames[1]["dataType"])
 
 
@@ -234,7 +237,7 @@ async def test_a_dropped_answer_is_a_broken_connection(ex: SimulatedExchange, ht
 async def test_a_long_story_arrives_whole_and_in_order() -> None:
     """Hundreds of acts without a pause: the last wallet told is the books', and no fill is missing."""
     async with (
-        SimulatedExchange(seed=3) as ex,  # with the real heartbeat: nobody answers it here
+        SimulatedExchange(seed=3) as ex,
         aiohttp.ClientSession(ex.rest_url) as http,
         await private(ex, http) as ws,
     ):
@@ -243,8 +246,7 @@ async def test_a_long_story_arrives_whole_and_in_order() -> None:
         wallet, fills = "", set()
         async with asyncio.timeout(WAIT_S_MAX):
             while True:
-                text = gzip.decompress(await ws.recv(decode=False))
-                frame = {} if text == b"Ping" else orjson.loads(text)
+                frame = await told(ws)
                 if frame.get("e") == "ACCOUNT_UPDATE":
                     wallet = frame["a"]["B"][0]["wb"]
                 if frame.get("e") == "TRADE_UPDATE" and frame["o"]["td"]:
