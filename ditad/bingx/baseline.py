@@ -23,13 +23,15 @@ from ditad.bingx.questions import Asker
 from ditad.bingx.sink import Sink
 from ditad.clock import Clock
 from ditad.errors import Refusal, VenueError, VenueFatalError
-from ditad.events import BaselineTaken, CoveredOrder, OrderRow, PositionRow, Question, QuestionFailed
+from ditad.events import BalanceReport, BaselineTaken, CoveredOrder, OrderRow, PositionRow, Question, QuestionFailed
 
 COVERED_MS = 600_000
 STILL_S = 0.5
 """Pause before the next two readings of an account that moved."""
 AGAIN_S_MAX = 30.0
 REASON_LENGTH_MAX = 200
+EXACT_ASKED_MAX = 5
+"""Readings that fail while no wallet with 8 decimals is told; then one with 4 has to do, and that is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class Baseline:
         self._disturbances = disturbances
         self._log = log
         self._all_orders = True
+        self._inexact = 0
 
     async def take(self, connected: asyncio.Event) -> None:
         """Take the baseline and deliver it; of an account that never stands still, go on trying and say so."""
@@ -189,7 +192,7 @@ class Baseline:
 
     async def _read(self) -> Reading:
         """Read the standing once: wallet, positions, open orders, orders of the last 10 minutes."""
-        balance, _ = await self._asker.balance_once()
+        balance = await self._balance()
         positions, _ = await self._asker.positions_once()
         orders, _ = await self._asker.open_orders()
         recent = await self._recent_orders(balance.asked_ms - COVERED_MS)
@@ -200,6 +203,19 @@ class Baseline:
             positions=tuple(sorted(positions.rows, key=lambda row: (row.symbol, row.side))),
             orders=_covered([*recent, *orders.rows]),
         )
+
+    async def _balance(self) -> BalanceReport:
+        """Ask for the wallet with all its decimals: what a baseline is rounded by, its ledger is off for good."""
+        exact = await self._asker.balance_exact()
+        if exact is not None:
+            self._inexact = 0
+            return exact[0]
+        self._inexact = min(self._inexact + 1, EXACT_ASKED_MAX)
+        if self._inexact < EXACT_ASKED_MAX:
+            raise VenueError("balance: no wallet with 8 decimals is told; it is asked for again.", retryable=True)
+        self._log.warning("baseline.degraded", question="balance", reason="a wallet is told with 4 decimals only")
+        rounded, _ = await self._asker.balance_rounded()
+        return rounded
 
     async def _recent_orders(self, from_ms: int) -> tuple[OrderRow, ...]:
         if not self._all_orders:

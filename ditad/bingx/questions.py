@@ -19,6 +19,7 @@ from ditad.bingx.spans import Source, Span
 from ditad.errors import Refusal, VenueError
 from ditad.events import (
     BalanceReport,
+    BalanceRow,
     FillRow,
     FillsReport,
     IncomeReport,
@@ -30,6 +31,16 @@ from ditad.events import (
 )
 
 VOID_MAX = 3
+NAMELESS_MAX = 3
+FACT_PATHS = frozenset(
+    {
+        "/swap/v2/trade/fillHistory",
+        "/swap/v2/trade/allFillOrders",
+        "/swap/v2/trade/allOrders",
+        "/swap/v2/trade/forceOrders",
+        "/swap/v2/user/income",
+    }
+)
 RAW_JOINT = b"\n"
 Row = TypeVar("Row")
 
@@ -59,7 +70,7 @@ class Asker:
         self._rest = rest
         self._options = options
         self._touched = touched
-        self._balance_path = "/swap/v2/user/balance"
+        self._null_is_nothing: dict[str, bool] = {}
 
     async def balance(self) -> tuple[BalanceReport, bytes]:
         """Ask for the wallet; an answer during which a push touched it is void and asked again."""
@@ -71,15 +82,29 @@ class Asker:
         raise VenueError("balance: void, pushes kept arriving while it was asked.", retryable=True)
 
     async def balance_once(self) -> tuple[BalanceReport, bytes]:
-        """Ask for the wallet: v2 with 8 decimals where it answers for the margin asset, else v3."""
-        answer = await self._rest.get(self._balance_path, {}, what="balance")
-        found = rows.balance_rows(answer.data)
-        if self._options.margin_asset not in {row.asset for row in found} and "v2" in self._balance_path:
-            answer = await self._rest.get("/swap/v3/user/balance", {}, what="balance")
+        """Ask for the wallet: v2 with 8 decimals where it answers for the margin asset, else v3 with 4."""
+        exact = await self.balance_exact()
+        return exact if exact is not None else await self.balance_rounded()
+
+    async def balance_exact(self) -> tuple[BalanceReport, bytes] | None:
+        """Ask for the wallet with 8 decimals; `None` where that answer does not name the margin asset.
+
+        An answer that names none at all, `data: null` above all, says nothing and is asked for again.
+        """
+        for _ in range(NAMELESS_MAX):
+            answer = await self._rest.get("/swap/v2/user/balance", {}, what="balance")
             found = rows.balance_rows(answer.data)
-        if self._options.margin_asset not in {row.asset for row in found}:
+            if found:
+                return _balance_report(answer, found) if self._is_named(found) else None
+        return None
+
+    async def balance_rounded(self) -> tuple[BalanceReport, bytes]:
+        """Ask for the wallet with 4 decimals; raises `Refusal` where it is not named."""
+        answer = await self._rest.get("/swap/v3/user/balance", {}, what="balance")
+        found = rows.balance_rows(answer.data)
+        if not self._is_named(found):
             raise Refusal(f"balance: no row for {self._options.margin_asset}; check margin_asset")
-        return BalanceReport(asked_us=answer.asked_us, asked_ms=answer.asked_ms, rows=found), answer.raw
+        return _balance_report(answer, found)
 
     async def positions(self) -> tuple[PositionsReport, bytes]:
         """Ask for the open positions; an answer during which a push touched one is void and asked again."""
@@ -193,10 +218,23 @@ class Asker:
         return _Pages(pages_max=self._options.pages_max)
 
     async def _list(self, path: str, parameters: Mapping[str, str], what: str) -> Answer:
+        """Ask for a list; null is believed when it is said twice.
+
+        Where an exchange has said so of a path, and never in another form, null is its way to say that there is
+        nothing. Of facts it is then believed at once: statements tell where one is missing, and no asking twice for
+        each symbol makes a round longer than a difference may wait.
+        """
         answer = await self._rest.get(path, parameters, what=what)
-        if answer.data is None:
+        if answer.data is None and not (path in FACT_PATHS and self._null_is_nothing.get(path, False)):
             answer = await self._rest.get(path, parameters, what=what)
+            if answer.data is None:
+                self._null_is_nothing.setdefault(path, True)
+        if answer.data is not None and _is_nothing(answer.data):
+            self._null_is_nothing[path] = False
         return answer
+
+    def _is_named(self, found: Iterable[BalanceRow]) -> bool:
+        return self._options.margin_asset in {row.asset for row in found}
 
     async def _history(self, pages: _Pages, span: Span, symbol: str, order_id: str | None) -> list[FillRow]:
         """Ask `fillHistory`: one page where that is enough, else the past in pages and the last moments in one.
@@ -310,6 +348,15 @@ def _page_after(
         return spans.next_page(page, len(fresh), size, len(found), total)
     except ValueError as error:
         raise VenueError(f"fills: {error}.", retryable=True) from error
+
+
+def _is_nothing(data: object) -> bool:
+    """Say whether an answer is an empty list, an empty object, or one in which nothing is."""
+    return not (any(data.values()) if isinstance(data, Mapping) else data)
+
+
+def _balance_report(answer: Answer, found: tuple[BalanceRow, ...]) -> tuple[BalanceReport, bytes]:
+    return BalanceReport(asked_us=answer.asked_us, asked_ms=answer.asked_ms, rows=found), answer.raw
 
 
 def _fill_at_ms(row: FillRow) -> int:

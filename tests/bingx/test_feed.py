@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import structlog
 
+from ditad.bingx import baseline as baseline_module
 from ditad.bingx import feed as feed_module
 from ditad.bingx.bootstrap import CONTRACTS_ASKED_MAX
 from ditad.bingx.feed import Feed
 from ditad.bingx.network import Internet
 from ditad.bingx.options import Credentials, FeedOptions, Hosts
+from ditad.bingx.questions import NAMELESS_MAX
 from ditad.bingx.rest import ATTEMPTS_MAX
 from ditad.clock import SystemClock
 from ditad.errors import VenueFatalError
@@ -236,6 +238,27 @@ async def test_readings_that_differ_are_no_baseline() -> None:
         async with conversing(venue) as (_, sink):
             baseline = await sink.first(BaselineTaken)
     assert baseline.wallet == Decimal(3)
+
+
+@pytest.mark.parametrize(("nameless", "wallet"), [(4, "15.61280001"), (10**6, "15.6128")])
+async def test_a_baseline_has_a_rounded_wallet_only_where_no_other_is_told(
+    nameless: int, wallet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`data: null` for the wallet with 8 decimals is no reason to be off by the other's rounding for good."""
+    monkeypatch.setattr(baseline_module, "STILL_S", 0.0)
+    count = iter(range(10**7))
+
+    def answer(_: Asked) -> Reply:
+        exact = {"balance": {**BALANCE, "balance": "15.61280001"}}
+        return Reply(data=None if next(count) < nameless * NAMELESS_MAX else exact)
+
+    async with ScriptedVenue() as venue:
+        standing(venue)
+        venue.scripts[BALANCE_PATH] = answer
+        venue.scripts["/openApi/swap/v3/user/balance"] = [Reply(data=[{**BALANCE, "balance": "15.6128"}])]
+        async with conversing(venue) as (_, sink):
+            baseline = await sink.first(BaselineTaken)
+    assert baseline.wallet == Decimal(wallet)
 
 
 async def test_an_account_that_never_stands_still_is_told() -> None:

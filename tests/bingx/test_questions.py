@@ -135,6 +135,43 @@ async def test_null_is_believed_when_it_is_said_twice() -> None:
         assert report.rows == ()
 
 
+async def test_null_that_was_said_twice_of_facts_is_believed_at_once() -> None:
+    """Asked twice for each of a hundred symbols, a round would take longer than a difference may wait."""
+    async with ScriptedVenue() as venue, asking(venue) as asker:
+        venue.scripts[HISTORY_PATH] = [Reply(data=None)]
+        for symbol in ("BTC-USDT", "ETH-USDT", "SOL-USDT"):
+            assert (await asker.fills(symbol, NOW_MS - DAY_MS))[0].rows == ()
+        assert ["BTC-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"] == [asked.query["symbol"] for asked in venue.asked]
+
+
+@pytest.mark.parametrize("nothing", [[], {}, {"fill_history_orders": [], "total": 0}])
+async def test_null_is_asked_again_where_nothing_is_told_otherwise(nothing: object) -> None:
+    """There it is the form of an answer that was cut."""
+    async with ScriptedVenue() as venue, asking(venue) as asker:
+        venue.scripts[HISTORY_PATH] = [*[Reply(data=None)] * 2, Reply(data=nothing), *[Reply(data=None)] * 4]
+        for _ in range(4):
+            assert (await asker.fills("BTC-USDT", NOW_MS - DAY_MS))[0].rows == ()
+        assert len(venue.asked) == 7
+
+
+async def test_null_positions_are_always_asked_for_twice() -> None:
+    """A statement is what tells that a fact is missing, so that nothing stands behind it."""
+    async with ScriptedVenue() as venue, asking(venue) as asker:
+        venue.scripts[POSITIONS_PATH] = [Reply(data=None)]
+        for _ in range(3):
+            assert (await asker.positions())[0].rows == ()
+        assert len(venue.asked) == 6
+
+
+async def test_a_balance_that_names_nothing_is_asked_for_again() -> None:
+    """Before the one that rounds to four decimals."""
+    async with ScriptedVenue() as venue, asking(venue) as asker:
+        venue.scripts[BALANCE_PATH] = [Reply(data=None), Reply(data={}), Reply(data={"balance": BALANCE})]
+        report, raw = await asker.balance()
+        assert [row.asset for row in report.rows] == ["USDT"]
+        assert b"15.61280000" in raw
+
+
 def history(venue: ScriptedVenue, times_ms: list[int], *, newest_first: bool, total: bool) -> None:
     """Script a fill history that pages as the exchange does."""
 
