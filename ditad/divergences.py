@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ditad import reconcile
 from ditad.attribution import attribute, since_us
 from ditad.causes import Attribution, Cause
-from ditad.events import AuditDone, Question
+from ditad.events import AuditDone, FillsReport, IncomeReport, OrdersReport, Question
 from ditad.money import ZERO, plain, plain_or_none, sub
 from ditad.moves import healed_by as moved_back
 from ditad.moves import hear_change, heard_before
@@ -58,8 +58,10 @@ def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
     """Begin to ask about a residual, and stop when it is gone.
 
     What was asked proves something of a residual that was there when it was asked: another one is asked about anew. One
-    that comes back, as it does between two facts on their way, is as old as when it was seen first.
+    that comes back, as it does between two facts on their way, is as old as when it was seen first; and what the rows of
+    an answer leave of one is as old as the whole.
     """
+    is_answer = isinstance(turn.event.body, FillsReport | OrdersReport | IncomeReport)
     inquiries = turn.state.inquiries
     live: set[str] = set()
     for finding in findings:
@@ -70,9 +72,10 @@ def follow_inquiries(turn: Turn, findings: list[Finding]) -> None:
         if inquiry is None:
             inquiry = inquiries[finding.field] = Inquiry(since_us=turn.event.at_us)
         residual, known = plain(finding.delta), turn.state.divergences.get(finding.field)
-        if residual not in inquiry.seen and (known is None or known.state != "confirmed"):
+        if residual not in inquiry.seen and not is_answer and (known is None or known.state != "confirmed"):
             inquiry.confirmed = False
-        inquiry.since_us = inquiry.seen[residual] = inquiry.seen.pop(residual, turn.event.at_us)
+        first_us = inquiry.since_us if is_answer else turn.event.at_us
+        inquiry.since_us = inquiry.seen[residual] = inquiry.seen.pop(residual, first_us)
         if len(inquiry.seen) > SEEN_MAX:
             del inquiry.seen[next(iter(inquiry.seen))]  # what comes back stays, however many others come between
         _confirm(turn, finding.field, inquiry)

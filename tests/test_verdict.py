@@ -191,6 +191,13 @@ def test_what_was_asked_while_an_amount_was_unknown_proves_no_other_difference()
     assert "MISMATCH|capital_vs_wallet" == explained(story)[0]
 
 
+def test_what_the_rows_of_an_answer_leave_of_a_difference_is_no_other_difference() -> None:
+    """Five are lacking and one answer tells of two: it is the answer to the three as well, as no wallet has moved."""
+    story = lost_five()
+    audit(story, "995", incomes=(story.income_row("1", "TRANSFER", "-2"),))
+    assert ("ERROR", "3") == (story.status, story.delta("capital_vs_wallet"))
+
+
 def test_a_confirmed_difference_stays_confirmed_while_later_fills_settle() -> None:
     """Facts on their way do not make a confirmed residual look like another, nor like none."""
     story = lost_five()
