@@ -243,7 +243,13 @@ class _Dial:
             network.check()
             self._socket = network.roads.open(self._key)
             network.sockets.add(self._socket.number)
-            await asyncio.sleep(network.roads.latency_s())
+            try:
+                await asyncio.sleep(network.roads.latency_s())
+            except asyncio.CancelledError:
+                # Who gives a handshake up resets the connection, as the library does.
+                network.roads.leave(self._socket.number)
+                network.sockets.discard(self._socket.number)
+                raise
         return self._socket
 
     async def __aexit__(
