@@ -103,7 +103,8 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     by_end = {segment.z1: segment for segment in segments}
     kept_from, *unkept = opened(order, terms)
     refuted = misplaced(order, segments, terms.amounts)
-    readings = {reading.z: _telling(reading, terms) for reading in order.readings if reading.z not in refuted}
+    heard = _placed_in_time(order.readings)
+    readings = {reading.z: _telling(reading, terms) for reading in heard if reading.z not in refuted}
     if order.unkept is not None and kept_from not in readings:
         readings[kept_from] = _unkept_reading(order.unkept)
     begun = starts(order)
@@ -162,15 +163,22 @@ def _derive(order: Order, terms: Terms, laid: Laid) -> Derivation:
     )
 
 
+def _placed_in_time(readings: Sequence[Reading]) -> Iterable[Reading]:
+    """Take a frame without `l`, where others of its order tell it, for one that came after an execution, not with it."""
+    if not any(reading.last_quantity for reading in readings):
+        return readings
+    return [reading if reading.last_quantity else replace(reading, timed=Timed.LATER) for reading in readings]
+
+
 def _telling(reading: Reading, terms: Terms) -> Reading:
     """Take a fee and profit of 0 for untold where every rate takes something: the frame told of no execution.
 
-    An amendment, say, tells its `z` and zeros; what was executed before it may have been missed.
+    An amendment, say, tells its `z` and zeros; what was executed before it may have been missed, and was earlier.
     """
     if reading.fee != 0 or reading.realized_pnl or reading.average_price is None or not terms.rates:
         return reading
     least = mul(mul(reading.z, reading.average_price), min(abs(rate) for rate in terms.rates))
-    return reading if least < COMMISSION_STEP else replace(reading, fee=None, realized_pnl=None)
+    return reading if least < COMMISSION_STEP else replace(reading, fee=None, realized_pnl=None, timed=Timed.LATER)
 
 
 def _average_prices(order: Order) -> list[Decimal]:

@@ -1163,6 +1163,23 @@ def test_zeros_of_a_frame_without_execution_are_untold(
     assert (fee, fee is None) == (piece.fee, derivation.incomplete == "fee or profit of (0, 1] not told")
 
 
+@pytest.mark.parametrize(
+    ("amendment", "whole"),
+    [
+        (frame("2", "100.0", n="0.10", at=700), True),
+        (frame("2", "100.0", n="0", at=700, last=("1", "100")), True),
+        (frame("2", "100.0", n="0.10", at=700, last=("1", "100")), False),
+    ],
+    ids=["without l, where others tell it", "with zeros", "an execution"],
+)
+def test_a_frame_without_execution_only_comes_after_one(amendment: OrderPush, *, whole: bool) -> None:
+    """It tells of one that was missed, and when that was at the latest: where in its second the profit may say."""
+    first = frame("1", "100.0", n="0.05", at=100, last=("1", "100"))
+    lost = row("1", "100", fee="0.05", at=0, td="2")
+    piece = told(heard(first, amendment, row("1", "100", fee="0.05", td="1"), lost)).pieces[-1]
+    assert (Decimal(2), SECOND + 700, whole) == (piece.z1, piece.at_ms, piece.whole_second)
+
+
 def test_the_figures_take_the_place_of_zeros_that_were_told_first() -> None:
     """The amendment came before the fill that it told of."""
     order = heard(frame("1", "100.0", n="0"), frame("1", "100.0", n="0.05", rp="2"))
