@@ -17,7 +17,7 @@ from ditad.incomes import IncomeKind, kind_of
 from ditad.money import ZERO, add, exact_sum, mul, plain, sub
 from ditad.orders import Order, Piece
 from ditad.state import State
-from ditad.witnesses import FEE, PROFIT
+from ditad.witnesses import FEE, PROFIT, begins_ms
 
 SECONDS_MAX = 64
 """Seconds whose exact witnesses are compared with the fills, the latest ones."""
@@ -167,8 +167,8 @@ def witnessed(state: State, from_ms: int) -> Iterator[Candidate]:
     for order in state.orders.values():
         for piece in order.pieces:
             pieces.setdefault(f"{order.symbol}|{piece.at_ms // 1_000}", []).append(piece)
-    seconds = [key for key in state.witnesses if int(key.rpartition("|")[2]) * 1_000 >= from_ms]
-    for key in sorted(seconds, key=lambda key: key.rpartition("|")[2], reverse=True)[:SECONDS_MAX]:
+    seconds = [key for key in state.witnesses if begins_ms(key) >= from_ms and begins_ms(key) > state.relieved_ms]
+    for key in sorted(seconds, key=begins_ms, reverse=True)[:SECONDS_MAX]:
         told, of_second = state.witnesses[key], pieces.get(key, [])
         for kind, sign, ours in (
             (FEE, 1, exact_sum(piece.fee or ZERO for piece in of_second)),

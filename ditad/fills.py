@@ -20,7 +20,7 @@ from ditad.orders import Order, Piece, hear_forced, hear_rows, order_from
 from ditad.orders import hear_push as hear_order_push
 from ditad.settle import Twins, settle_at
 from ditad.turn import Turn, baseline_second_ms
-from ditad.witnesses import proven_fees
+from ditad.witnesses import begins_ms, proven_fees
 
 COVERED_AWAY_MS = 2_000
 """So far a baseline's time may be from the frames', for it is read off our clock."""
@@ -198,7 +198,9 @@ def witness_fees(turn: Turn) -> None:
         return
     orders = list(state.orders.values())
     rounded = {_second_of(order, piece) for order in orders for piece in order.pieces if piece.fee_slack}
-    found: dict[str, list[tuple[Order, Piece]]] = {key: [] for key in state.witnesses if key in rounded}
+    found: dict[str, list[tuple[Order, Piece]]] = {
+        key: [] for key in state.witnesses if key in rounded and begins_ms(key) > state.relieved_ms
+    }
     for order in orders if found else ():
         for piece in order.pieces:
             if (key := _second_of(order, piece)) in found:

@@ -55,11 +55,11 @@ class Symbols:
             self._found, self._ambiguous = symbols_of(state), len(state.ambiguous)
         return self._found
 
-    def follow(self, state: State, body: Body) -> None:
-        """Hear which event the state has folded since."""
+    def follow(self, state: State, body: Body, *, let_go: bool = False) -> None:
+        """Hear which event the state has folded since, and whether it let go of orders."""
         if self._found is None:
             return
-        quiet = isinstance(body, QUIET) and len(state.ambiguous) == self._ambiguous
+        quiet = isinstance(body, QUIET) and len(state.ambiguous) == self._ambiguous and not let_go
         if not quiet or any(symbol not in self._found for symbol in _named(body)):
             self._found = None
 

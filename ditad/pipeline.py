@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from ditad import rounds
 from ditad.clock import US_PER_S, Clock
 from ditad.events import (
     AuditDone,
@@ -160,6 +161,7 @@ class Pipeline:
         self._next_n = journal.last_n + 1
         self._records: list[Record] = []
         self._last_checkpoint_n = projection.state.n
+        self._heavy_over = rounds.ORDERS_MAX
         self._started_far_behind = False
         self._snapshot: bytes | None = None
         self._stopping = False
@@ -257,6 +259,7 @@ class Pipeline:
             batch = self._take()
             if batch:
                 await self._turn(batch)
+                self._relieve()
             self.turns += 1
             if self._turned is not None:
                 self._turned()
@@ -305,17 +308,27 @@ class Pipeline:
             if due_us is not None and due_s <= idle_s:
                 self._append(Tick(due_us=due_us), at_us=max(due_us, self._clock.now_us()), raw=None, done=None)
 
+    def _relieve(self) -> None:
+        """Let time pass for the fold where its orders have become many, so that it puts the oldest away."""
+        held, step = len(self.projection.state.orders), rounds.ORDERS_MAX - rounds.ORDERS_HELD
+        if held > self._heavy_over and not self._stopping:
+            now_us = self._clock.now_us()
+            self._append(Tick(due_us=now_us), at_us=now_us, raw=None, done=None)
+            self._heavy_over = held + step
+        else:
+            self._heavy_over = max(rounds.ORDERS_MAX, min(self._heavy_over, held + step))
+
     def _take(self) -> list[_Submission]:
-        """Take what shares a commit. The end of a round has its own, for it may put orders out of memory: what is said
-        of them behind it is numbered behind their recall, so it has to be folded before.
+        """Take what shares a commit. What may put orders out of memory has its own: what is said of them behind it is
+        numbered behind their recall, so it has to be folded before.
         """
         batch: list[_Submission] = []
         while self._queue and len(batch) < BATCH_MAX:
-            ends_round = isinstance(self._queue[0].body, AuditDone)
-            if batch and ends_round:
+            lets_go = isinstance(self._queue[0].body, AuditDone | Tick)
+            if batch and lets_go:
                 break
             batch.append(self._queue.popleft())
-            if ends_round:
+            if lets_go:
                 break
         if len(self._queue) < QUEUE_MAX // 2:
             self._room.set()

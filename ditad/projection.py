@@ -158,7 +158,7 @@ class Projection:
         state.exchange_ms = turn.exchange_ms
         self._handlers[type(event.body)](turn, event.body)
         folded = self._conclude(turn)
-        self._symbols.follow(state, event.body)
+        self._symbols.follow(state, event.body, let_go=bool(folded.archived))
         return folded
 
     def cross(self, n: int) -> None:
@@ -450,7 +450,8 @@ def _fold_rejection(turn: Turn, rejection: PushRejected) -> None:
 
 
 def _fold_tick(turn: Turn, tick: Tick) -> None:  # noqa: ARG001 - time is the event's own
-    """Let time pass: a verdict may change by that alone."""
+    """Let time pass: a verdict may change by that alone. Nothing that waits is said of orders that are let go."""
+    rounds.relieve(turn)
     if turn.state.deadline_us is not None and turn.event.at_us >= turn.state.deadline_us:
         turn.changed = True
 

@@ -63,7 +63,7 @@ def _is_asked(turn: Turn, second: int) -> bool:
     lost = any(gap.from_ms < end_ms and begin_ms < until for gap in coverage.gaps for until in gap.beyond.values())
     return (
         coverage.income_available
-        and begin_ms > baseline_second_ms(turn)
+        and begin_ms > max(baseline_second_ms(turn), state.relieved_ms)
         and end_ms + fills_lag <= coverage.fills_ms
         and end_ms + income_lag <= coverage.income_ms
         and not lost

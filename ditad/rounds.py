@@ -15,9 +15,11 @@ from ditad.events import AuditDone, FactKind, Question, QuestionFailed
 from ditad.forced import retire, rows_from_ms
 from ditad.incomes import forget
 from ditad.needs import symbols_of
-from ditad.restated import hear_restated
+from ditad.orders import Order
+from ditad.restated import FRAME_LATE_MS, hear_restated
 from ditad.state import Round, State
 from ditad.turn import Turn, hear_clock
+from ditad.witnesses import begins_ms
 
 RANK_MAX = 2**63 - 1
 """What a checkpoint can write: an id has up to 32 digits, whole numbers in JSON have 19. No exchange's id is larger."""
@@ -27,6 +29,15 @@ FORGET_AFTER_MS = 86_400_000
 
 COLLAPSE_AFTER_MS = 600_000
 """Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
+
+ORDERS_MAX = 2_500
+"""So many orders are held in memory before the oldest are put away, although no round of questions has covered them."""
+
+ORDERS_HELD = 2_250
+"""So many stay then: those of minutes, also where ten orders end in a second."""
+
+INEXACT_ORDERS_MAX = 10_000
+"""So many are held while something of the oldest is not known to the last digit: rows may still tell it."""
 
 WAITING_FILLS_MAX = 5_000
 """Where fills of an order are still to be told, those of its time are kept, but no more than this of a position."""
@@ -127,18 +138,49 @@ def _forget(turn: Turn, asked_ms: int) -> None:
     told_ms = [at_ms for at_ms in (coverage.income_ms - FORGET_AFTER_MS, rows_from_ms(state)) if at_ms is not None]
     forget(state.incomes, max(min(told_ms), kept_ms), kept_ms)
     waiting = [state.orders[order_id].created_ms or 0 for order_id in state.incomplete]
-    kept_s = min([through - FORGET_AFTER_MS, *waiting]) // 1_000
-    state.witnesses = {
-        moment: told for moment, told in state.witnesses.items() if int(moment.rpartition("|")[2]) >= kept_s
-    }
-    lacking = _lacking_since(state)
-    for key, position in state.positions.items():
-        before_ms = through - COLLAPSE_AFTER_MS
-        if len(position.fills) <= WAITING_FILLS_MAX:
-            before_ms = min(before_ms, lacking.get(position.symbol, before_ms))
-        trades.collapse(state, key, before_ms)
+    witnessed_ms = min([through - FORGET_AFTER_MS, *waiting]) // 1_000 * 1_000
+    state.witnesses = {second: told for second, told in state.witnesses.items() if begins_ms(second) >= witnessed_ms}
+    _collapse(state, through - COLLAPSE_AFTER_MS)
     retire(state, through - COLLAPSE_AFTER_MS)
     _put_away(turn, through - COLLAPSE_AFTER_MS)
+
+
+def relieve(turn: Turn) -> None:
+    """Put the oldest orders away where there are more than memory is meant for, without waiting for a round of questions.
+
+    What is not known to the last digit is waited for, up to `INEXACT_ORDERS_MAX`. Of the seconds let go income rows
+    prove nothing more: only a part of their fills is left.
+    """
+    state = turn.state
+    if len(state.orders) <= ORDERS_MAX:
+        return
+    eldest = sorted(state.orders.values(), key=lambda order: order.heard_us)
+    excess = len(eldest) - ORDERS_HELD
+    before_ms = _heard_ms(state, eldest[excess])
+    if len(eldest) <= INEXACT_ORDERS_MAX:
+        inexact = (order for order in eldest[:excess] if _is_inexact(order))
+        before_ms = min([before_ms, *(order.pieces[0].at_ms - FRAME_LATE_MS for order in inexact)])
+    _collapse(state, before_ms)
+    _put_away(turn, before_ms)
+    if turn.archived:
+        state.relieved_ms = max(state.relieved_ms, before_ms)
+
+
+def _is_inexact(order: Order) -> bool:
+    """Say whether something of an order's pieces is not known, or only rounded."""
+    return any(
+        piece.fee is None or piece.realized_pnl is None or piece.fee_slack or piece.quote_slack
+        for piece in order.pieces
+    )
+
+
+def _collapse(state: State, before_ms: int) -> None:
+    """Fold the single fills from before this time into the bases of their positions, but for what is still to be told."""
+    lacking = _lacking_since(state)
+    for key, position in state.positions.items():
+        waiting = len(position.fills) <= WAITING_FILLS_MAX
+        kept_ms = lacking.get(position.symbol, before_ms) if waiting else before_ms
+        trades.collapse(state, key, min(before_ms, kept_ms))
 
 
 def _lacking_since(state: State) -> dict[str, int]:
@@ -156,12 +198,17 @@ def _put_away(turn: Turn, before_ms: int) -> None:
     state = turn.state
     booked = trades.booked(state)
     for order_id, order in list(state.orders.items()):
+        if _heard_ms(state, order) >= before_ms or any(piece.at_ms >= before_ms for piece in order.pieces):
+            continue
         over = order.ended and not order.incomplete and not order.held and order_id not in state.contradicted
-        over = over and order_id not in state.forced and order_id not in booked
-        last_ms = max([order.heard_us // 1_000 + (state.offset_ms or 0), *(piece.at_ms for piece in order.pieces)])
-        if over and order_id.isdigit() and last_ms < before_ms:
+        if over and order_id.isdigit() and order_id not in state.forced and order_id not in booked:
             turn.archived.append((order_id, encode(state.orders.pop(order_id))))
             state.archived_max = max(state.archived_max, rank(order_id))
+
+
+def _heard_ms(state: State, order: Order) -> int:
+    """Give the moment of the exchange's clock at which something was heard of an order last."""
+    return order.heard_us // 1_000 + (state.offset_ms or 0)
 
 
 def rank(order_id: str) -> int:

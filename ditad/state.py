@@ -32,7 +32,7 @@ from ditad.settle import Twins
 from ditad.slots import AccountSnapshot
 from ditad.witnesses import Witness
 
-FOLD_VERSION = 8
+FOLD_VERSION = 9
 """Raised whenever the same events lead to other snapshots; stored with what was folded."""
 
 
@@ -307,6 +307,7 @@ class State:
     connected_us: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
     archived_max: int = 0
+    relieved_ms: int = 0  # orders up to here were let go before a round had covered them (`rounds.relieve`)
     incomplete: dict[str, str] = field(default_factory=dict)
     contradicted: dict[str, str] = field(default_factory=dict)
     funding_differences: dict[str, Decimal] = field(default_factory=dict)

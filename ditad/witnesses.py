@@ -41,6 +41,11 @@ class Restated:
     opens: bool
 
 
+def begins_ms(second: str) -> int:
+    """Give the moment at which a second begins that witnesses are kept by: ``SYMBOL|SECONDS``."""
+    return int(second.rpartition("|")[2]) * 1_000
+
+
 def amounts_of(told: Sequence[Witness], kind: str) -> list[Decimal]:
     """Give the amounts of one type of row."""
     return [row.amount for row in told if row.kind == kind]

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from ditad import pipeline as pipeline_module
+from ditad import rounds
 from ditad.errors import JournalError
 from ditad.events import (
     AuditDone,
@@ -28,6 +29,7 @@ from ditad.events import (
     Raw,
     StreamChanged,
     StreamState,
+    Tick,
 )
 from ditad.hub import Hub
 from ditad.journal import Journal, Reader, nothing_derived
@@ -380,6 +382,61 @@ async def test_an_order_that_left_memory_is_recalled_and_counted_once(bench: Ben
     assert [order_id] == bench.recalled
     with Reader.open(bench.folder, "main") as reader:
         assert "recalled" == [event.source_id.partition(":")[0] for event in reader.events()][-2]
+
+
+async def test_many_orders_leave_memory_without_a_round_and_are_recalled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an event with a commit of its own, so that what waits behind it in the queue finds them: nothing counts twice."""
+    monkeypatch.setattr(rounds, "ORDERS_HELD", 5)
+    monkeypatch.setattr(rounds, "ORDERS_MAX", 10)
+    story = Story(wallet="1000")
+    frames = []
+    for _ in range(30):
+        story.pass_s(1)
+        story.order(z="0.1", ap="100.00000000", fee="0.005")
+        frames.append(story.events[-1].body)
+    pipeline = bench.open()
+    held = []
+    for event in story.events:
+        await pipeline.submit(event.body, at_us=event.at_us)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await pipeline.folded()
+        for number, frame in enumerate([*frames[:10], *frames]):
+            await pipeline.deliver(replace_name(frame), at_us=story.us + number * 1_000_000)
+            held.append(len(pipeline.projection.state.orders))
+        pipeline.stop()
+    await pipeline.close()
+    state = pipeline.projection.state
+    assert ("3.0", "0.150") == (str(state.positions["BTC-USDT:LONG"].run.quantity), str(state.sums.fees))
+    assert bench.recalled
+    assert max(held) <= 17
+    again = bench.open()
+    assert again.projection.checkpoint() == pipeline.projection.checkpoint()
+
+
+async def test_what_waits_behind_the_event_that_lets_orders_go_finds_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fill heard again stands in the queue beside it: it still adds nothing."""
+    monkeypatch.setattr(rounds, "ORDERS_HELD", 1)
+    monkeypatch.setattr(rounds, "ORDERS_MAX", 1)
+    story = Story(wallet="1000")
+    for _ in range(3):
+        story.pass_s(1)
+        story.order(z="0.1", ap="100.00000000", fee="0.005")
+    pipeline = bench.open()
+    for event in story.events:
+        await pipeline.submit(event.body, at_us=event.at_us)
+    await pipeline.submit(Tick(due_us=story.us), at_us=story.us)
+    await pipeline.submit(replace_name(story.events[-3].body), at_us=story.us + 1)
+    pipeline.stop()
+    await pipeline.run()
+    await pipeline.close()
+    state = pipeline.projection.state
+    assert ("0.3", "0.015") == (str(state.positions["BTC-USDT:LONG"].run.quantity), str(state.sums.fees))
+    assert 2 == len(state.orders)
 
 
 async def test_an_order_that_leaves_memory_is_recalled_by_what_waited_behind_the_round(bench: Bench) -> None:

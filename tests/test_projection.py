@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ditad import rounds
+from ditad.candidates import witnessed
 from ditad.codec import decode, encode
 from ditad.events import (
     AccountPush,
@@ -43,6 +45,7 @@ from ditad.events import (
     Tick,
 )
 from ditad.money import ZERO
+from ditad.orders import created_ms
 from ditad.projection import Projection
 from ditad.records import RecordType, rfc3339_ms
 from ditad.state import State
@@ -864,6 +867,58 @@ def test_an_ended_order_is_put_away_and_taken_back_as_it_was() -> None:
     before = len(story.of_type("fill"))
     story.order(order_id, z="1", ap="100.00000000", fee="0.05")
     assert (before, "0.05") == (len(story.of_type("fill")), story.k["fees_paid"])
+
+
+def busy(monkeypatch: pytest.MonkeyPatch, *, untold: bool = False, held: int = 4) -> tuple[Story, list[str]]:
+    """Tell more orders than memory is meant for, each opening a little, without a round of questions.
+
+    `untold`: behind one of which the fee is not told.
+    """
+    monkeypatch.setattr(rounds, "ORDERS_HELD", held)
+    monkeypatch.setattr(rounds, "ORDERS_MAX", 2 * held)
+    story = Story(wallet="1000")
+    names = [story.order(z="1", ap="100.00000000", fee=None)] if untold else []
+    for _ in range(2 * held + 1):
+        story.pass_s(1)
+        names.append(story.order(z="1", ap="100.00000000", fee="0.05"))
+    return story, names
+
+
+def test_the_oldest_orders_are_put_away_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With time alone, as soon as they are more than memory is meant for; the ledger is the same without them."""
+    story, names = busy(monkeypatch)
+    before = (story.k, set(story.projection.state.orders))
+    folded = story.tell(Tick(due_us=story.us))
+    assert (names[:5], names[5:]) == ([name for name, _ in folded.archived], list(story.projection.state.orders))
+    assert (story.k, set(names)) == before
+    assert story.projection.needs().symbols == ("BTC-USDT",)
+    for name, record in folded.archived:
+        story.tell(OrderRecalled(order_id=name, record=record.decode()))
+        story.order(name, z="1", ap="100.00000000", fee="0.05")
+    assert (before[0]["fees_paid"], 9) == (story.k["fees_paid"], len(story.of_type("fill")))
+
+
+@pytest.mark.parametrize(("waited", "gone"), [(10, 0), (9, 5)])
+def test_what_is_not_exact_is_waited_for_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch, waited: int, gone: int
+) -> None:
+    """The oldest order's fee is not told yet; where too many orders wait behind it they go, and it stays."""
+    monkeypatch.setattr(rounds, "INEXACT_ORDERS_MAX", waited)
+    monkeypatch.setattr(rounds, "WAITING_FILLS_MAX", waited)
+    story, names = busy(monkeypatch, untold=True)
+    assert gone == len(story.tell(Tick(due_us=story.us)).archived)
+    assert names[0] in story.projection.state.orders
+
+
+def test_of_a_second_whose_orders_were_let_go_rows_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of ten trades says nothing about the two that are left of them."""
+    story, names = busy(monkeypatch)
+    story.tell(Tick(due_us=story.us))
+    state = story.projection.state
+    assert state.relieved_ms >= max(created_ms(name) or 0 for name in names[:5])
+    assert state.relieved_ms < min(created_ms(name) or 0 for name in names[5:]) + 1_000
+    story.income(story.income_row("1", "TRADING_FEE", "-9", at_ms=state.relieved_ms, symbol="BTC-USDT"))
+    assert not list(witnessed(state, 0))
 
 
 def done(story: Story) -> AuditDone:
