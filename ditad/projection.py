@@ -450,7 +450,7 @@ def _fold_rejection(turn: Turn, rejection: PushRejected) -> None:
 
 
 def _fold_tick(turn: Turn, tick: Tick) -> None:  # noqa: ARG001 - time is the event's own
-    """Let time pass: a verdict may change by that alone. Nothing that waits is said of orders that are let go."""
+    """Let time pass: a verdict may change by that alone. It has a commit of its own, so that orders may be let go."""
     rounds.relieve(turn)
     if turn.state.deadline_us is not None and turn.event.at_us >= turn.state.deadline_us:
         turn.changed = True
