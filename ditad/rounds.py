@@ -30,11 +30,11 @@ FORGET_AFTER_MS = 86_400_000
 COLLAPSE_AFTER_MS = 600_000
 """Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
 
-ORDERS_MAX = 2_500
+ORDERS_MAX = 1_250
 """So many orders are held in memory before the oldest are put away, although no round of questions has covered them."""
 
-ORDERS_HELD = 2_250
-"""So many stay then: those of minutes, also where ten orders end in a second."""
+ORDERS_HELD = 1_000
+"""So many stay then: those of the last minutes, unless ten end in a second; what rows tell of others is recalled."""
 
 INEXACT_ORDERS_MAX = 10_000
 """So many are held while something of the oldest is not known to the last digit: rows may still tell it."""
