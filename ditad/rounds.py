@@ -36,7 +36,7 @@ ORDERS_MAX = 1_250
 ORDERS_HELD = 1_000
 """So many stay then: those of the last minutes, unless ten end in a second; what rows tell of others is recalled."""
 
-INEXACT_ORDERS_MAX = 10_000
+INEXACT_ORDERS_MAX = 50_000
 """So many are held while something of the oldest is not known to the last digit: rows may still tell it."""
 
 WAITING_FILLS_MAX = 5_000
