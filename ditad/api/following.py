@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ditad.api import refusals
-from ditad.api.client import LOST, ApiClient, object_of
+from ditad.api.client import LOST, NO_DITAD, ApiClient, object_of
 from ditad.api.refusals import AnsweredError, ConflictError, GoneError
+from ditad.errors import DaemonUnreachableError
 
 BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
@@ -34,10 +35,23 @@ class StreamLine:
     text: bytes
     value: dict[str, Any]
 
+    @classmethod
+    def of(cls, text: bytes) -> StreamLine:
+        """Read a line; raises `DaemonUnreachableError` where it is none of a ditad's stream."""
+        value = object_of(text)
+        numbers = ("from", "to") if value.get("type") == "dropped" else ("seq",)
+        if not isinstance(value.get("type"), str) or any(type(value.get(name)) is not int for name in numbers):
+            raise DaemonUnreachableError(NO_DITAD)
+        return cls(text=text, value=value)
+
     @property
     def type(self) -> str:
         """The record's type, or `bookmark`."""
         return str(self.value["type"])
+
+    def number(self, name: str) -> int:
+        """Give a number that a line of its type has."""
+        return int(self.value[name])
 
 
 async def events(
@@ -169,9 +183,9 @@ class _Follower:
                     if self.cursor is None and header is not None and self._since is None:
                         self.cursor = int(header)
                     continue
-                line = StreamLine(text=text, value=object_of(text))
+                line = StreamLine.of(text)
                 if line.type == "dropped":
-                    raise self._dropping(int(line.value["from"]), int(line.value["to"]))
+                    raise self._dropping(line.number("from"), line.number("to"))
                 if self._is_new(line):
                     self._dropped = 0
                     yield line
@@ -185,7 +199,7 @@ class _Follower:
 
     def _is_new(self, line: StreamLine) -> bool:
         """Move the cursor to a line; raises where records before it are missing, unless a filter makes holes."""
-        seq = int(line.value["seq"])
+        seq = line.number("seq")
         bookmark = line.type == "bookmark"
         if self.cursor is not None:
             due = self.cursor if bookmark else self.cursor + 1

@@ -124,6 +124,24 @@ async def test_a_follower_that_saw_nothing_yet_loses_nothing(socket: Path) -> No
     await server.stop()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"x",
+        b"{}",
+        b'{"seq":1}',
+        b'{"type":7,"seq":1}',
+        b'{"type":"fill","seq":"1"}',
+        b'{"type":"dropped","seq":1}',
+    ],
+)
+def test_a_line_that_is_none_of_the_stream_is_somebody_elses(line: bytes) -> None:
+    """Whoever answers with such lines is no ditad, and that is what the error says."""
+    with pytest.raises(DaemonUnreachableError, match="no ditad"):
+        following.StreamLine.of(line)
+
+
 async def test_a_follower_that_was_too_slow_asks_again(socket: Path) -> None:
     """A reader that was dropped gets what it missed from history, and its caller sees no hole."""
     account = FakeAccount(hub=Hub(2, 1_000_000))
