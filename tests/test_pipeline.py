@@ -384,18 +384,23 @@ async def test_an_order_that_left_memory_is_recalled_and_counted_once(bench: Ben
         assert "recalled" == [event.source_id.partition(":")[0] for event in reader.events()][-2]
 
 
+def filled(orders: int) -> tuple[Story, list[Body]]:
+    """Tell so many filled orders, a second apart; gives their frames as well."""
+    story, frames = Story(wallet="1000"), []
+    for _ in range(orders):
+        story.pass_s(1)
+        story.order(z="0.1", ap="100.00000000", fee="0.005")
+        frames.append(story.events[-1].body)
+    return story, frames
+
+
 async def test_many_orders_leave_memory_without_a_round_and_are_recalled(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an event with a commit of its own, so that what waits behind it in the queue finds them: nothing counts twice."""
     monkeypatch.setattr(rounds, "ORDERS_HELD", 5)
     monkeypatch.setattr(rounds, "ORDERS_MAX", 10)
-    story = Story(wallet="1000")
-    frames = []
-    for _ in range(30):
-        story.pass_s(1)
-        story.order(z="0.1", ap="100.00000000", fee="0.005")
-        frames.append(story.events[-1].body)
+    story, frames = filled(30)
     pipeline = bench.open()
     held = []
     for event in story.events:
@@ -422,15 +427,12 @@ async def test_what_waits_behind_the_event_that_lets_orders_go_finds_them(
     """The fill heard again stands in the queue beside it: it still adds nothing."""
     monkeypatch.setattr(rounds, "ORDERS_HELD", 1)
     monkeypatch.setattr(rounds, "ORDERS_MAX", 1)
-    story = Story(wallet="1000")
-    for _ in range(3):
-        story.pass_s(1)
-        story.order(z="0.1", ap="100.00000000", fee="0.005")
+    story, frames = filled(3)
     pipeline = bench.open()
     for event in story.events:
         await pipeline.submit(event.body, at_us=event.at_us)
     await pipeline.submit(Tick(due_us=story.us), at_us=story.us)
-    await pipeline.submit(replace_name(story.events[-3].body), at_us=story.us + 1)
+    await pipeline.submit(replace_name(frames[0]), at_us=story.us + 1)
     pipeline.stop()
     await pipeline.run()
     await pipeline.close()
