@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -254,6 +256,13 @@ def test_the_screen_is_known_to_its_verb_alone() -> None:
     at_top = imported(modules()["cli.top"], at_top=True)
     assert ({"cli.top"}, set()) == (users, strange)
     assert [] == [other for other in at_top if other.startswith("ditad.tui")]
+
+
+def test_the_daemon_loads_nothing_of_the_screen_through_its_libraries() -> None:
+    """Where `top` is installed structlog would import rich, which costs a daemon megabytes; others may still have it."""
+    asked = "import sys, ditad.cli.running; print('rich' in sys.modules); import rich; print(rich.__name__)"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60)
+    assert ["False", "rich"] == told.stdout.split()
 
 
 def test_the_doctor_is_known_to_its_verb_alone() -> None:

@@ -5,14 +5,32 @@ Enters: where the settings are. Leaves: the daemon's exit code, and at a termina
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
 from ditad.cli.examples import examples
 from ditad.cli.progress import Count, counted
-from ditad.daemon import run as run_daemon
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let nothing in this block import a module, unless it is there already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # what Python's own documentation says to do
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+with _without("rich"):  # structlog takes it for traces where it is installed, as `top` has it: 3 MiB that no line needs
+    from ditad.daemon import run as run_daemon
 
 
 @click.command(epilog=examples("ditad run --config /etc/ditad/ditad.toml"))
