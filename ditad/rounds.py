@@ -30,10 +30,10 @@ FORGET_AFTER_MS = 86_400_000
 COLLAPSE_AFTER_MS = 600_000
 """Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
 
-ORDERS_MAX = 1_250
+ORDERS_MAX = 1_000
 """So many orders are held in memory before the oldest are put away, although no round of questions has covered them."""
 
-ORDERS_HELD = 1_000
+ORDERS_HELD = 800
 """So many stay then: those of the last minutes, unless ten end in a second; what rows tell of others is recalled."""
 
 INEXACT_ORDERS_MAX = 50_000
@@ -154,9 +154,9 @@ def relieve(turn: Turn) -> None:
     state = turn.state
     if len(state.orders) <= ORDERS_MAX:
         return
-    eldest = sorted(state.orders.values(), key=lambda order: order.heard_us)
+    eldest = sorted(state.orders.values(), key=lambda order: _latest_ms(state, order))
     excess = len(eldest) - ORDERS_HELD
-    before_ms = _heard_ms(state, eldest[excess])
+    before_ms = _latest_ms(state, eldest[excess])
     if len(eldest) <= INEXACT_ORDERS_MAX:
         inexact = (order for order in eldest[:excess] if _is_inexact(order))
         before_ms = min([before_ms, *(order.pieces[0].at_ms - FRAME_LATE_MS for order in inexact)])
@@ -198,7 +198,7 @@ def _put_away(turn: Turn, before_ms: int) -> None:
     state = turn.state
     booked = trades.booked(state)
     for order_id, order in list(state.orders.items()):
-        if _heard_ms(state, order) >= before_ms or any(piece.at_ms >= before_ms for piece in order.pieces):
+        if _latest_ms(state, order) >= before_ms:
             continue
         over = order.ended and not order.incomplete and not order.held and order_id not in state.contradicted
         if over and order_id.isdigit() and order_id not in state.forced and order_id not in booked:
@@ -206,9 +206,10 @@ def _put_away(turn: Turn, before_ms: int) -> None:
             state.archived_max = max(state.archived_max, rank(order_id))
 
 
-def _heard_ms(state: State, order: Order) -> int:
-    """Give the moment of the exchange's clock at which something was heard of an order last."""
-    return order.heard_us // 1_000 + (state.offset_ms or 0)
+def _latest_ms(state: State, order: Order) -> int:
+    """Give the moment of the exchange's clock of the latest fill of an order, or at which it was heard of last."""
+    heard_ms = order.heard_us // 1_000 + (state.offset_ms or 0)
+    return max(heard_ms, *[piece.at_ms for piece in order.pieces]) if order.pieces else heard_ms
 
 
 def rank(order_id: str) -> int:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -419,6 +421,36 @@ async def test_many_orders_leave_memory_without_a_round_and_are_recalled(
     assert max(held) <= 17
     again = bench.open()
     assert again.projection.checkpoint() == pipeline.projection.checkpoint()
+
+
+async def test_orders_leave_memory_before_what_waits_in_the_queue(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much came at once, a commit's orders more than the bound are held, and no event is older than the last."""
+    monkeypatch.setattr(rounds, "ORDERS_HELD", 5)
+    monkeypatch.setattr(rounds, "ORDERS_MAX", 10)
+    monkeypatch.setattr(pipeline_module, "BATCH_MAX", 4)
+    story, _ = filled(40)
+    bench.clock.us = story.us
+    pipeline = bench.open()
+    held = []
+    pipeline.watched(lambda: held.append(len(pipeline.projection.state.orders)), turn_s_max=None)
+    for event in story.events:
+        pipeline.heard(event.at_us)
+        await pipeline.submit(event.body, at_us=event.at_us)
+    pipeline.heard(story.us)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        await pipeline.folded()
+        pipeline.stop()
+    await pipeline.close()
+    assert 40 == pipeline.projection.state.sums.fees / Decimal("0.005")
+    assert 10 < max(held) <= 10 + 4
+    with Reader.open(bench.folder, "main") as reader:
+        events = list(reader.events())
+    assert any(isinstance(event.body, Tick) for event in events)
+    assert [] == [later for event, later in pairwise(events) if later.at_us < event.at_us]
+    assert [] == [later for event, later in pairwise(events) if (later.heard_us or 0) < (event.heard_us or 0)]
 
 
 async def test_what_waits_behind_the_event_that_lets_orders_go_finds_them(

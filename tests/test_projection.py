@@ -898,6 +898,19 @@ def test_the_oldest_orders_are_put_away_where_there_are_many(monkeypatch: pytest
     assert (before[0]["fees_paid"], 9) == (story.k["fees_paid"], len(story.of_type("fill")))
 
 
+def test_orders_are_put_away_by_the_later_of_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange whose fills are stamped seconds ahead of what was heard keeps no order in memory for that."""
+    monkeypatch.setattr(rounds, "ORDERS_HELD", 5)
+    monkeypatch.setattr(rounds, "ORDERS_MAX", 10)
+    story = Story(wallet="1000")
+    names = []
+    for number in range(11):
+        story.pass_s(1)
+        names.append(story.order(z="1", ap="100.00000000", fee="0.05", trade_ms=story.ms + 10_000 * (number + 1)))
+    folded = story.tell(Tick(due_us=story.us))
+    assert names[:6] == [name for name, _ in folded.archived]
+
+
 @pytest.mark.parametrize(("waited", "gone"), [(10, 0), (9, 5)])
 def test_what_is_not_exact_is_waited_for_within_a_bound(
     monkeypatch: pytest.MonkeyPatch, waited: int, gone: int

@@ -38,9 +38,12 @@ class Books:
         self.ready: list[bytes] = []
 
     def prepare(self, kind: str, frames: int, now_ms: int) -> None:
-        """Build frames that go on from those before, and are not older than this moment."""
+        """Build frames that go on from those before: the first ones begin now, later ones end now, a millisecond each.
+
+        None is from the future for long, which no exchange would send: orders are put away by their time.
+        """
         account = self.account
-        account.at_ms = max(account.at_ms, now_ms)
+        account.at_ms = max(account.at_ms, now_ms - frames) if self.ready else now_ms
         made: dict[str, Callable[[], Iterator[bytes]]] = {
             "pairs": lambda: account.pairs(frames),
             "level": account.level,
