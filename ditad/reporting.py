@@ -25,6 +25,8 @@ DELTAS_LOGGED_MAX = 32
 NOT_LOGGED = frozenset({"positions", "precision", "unknown", "stated"})
 """Fields of K and of E that grow with what is open; how much of each there is stands beside them."""
 
+ZEROS = frozenset({"0"})
+
 STREAM_EVENTS = {
     StreamState.CONNECTED: "stream.connected",
     StreamState.LOST: "stream.lost",
@@ -57,8 +59,9 @@ class Reporter:
         self.divergences: Counter[str] = Counter()
         self.gaps: Counter[str] = Counter()
         self._states: dict[str, str] = {}
-        self._positions: list[Mapping[str, Any]] = []
-        self._by_key: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._rows: list[Mapping[str, Any]] = []
+        self._by_identity: dict[int, Mapping[str, Any]] = {}
+        """The last snapshot's rows of positions, by their `id`: of one that did not change the next has the very same."""
         self._k: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
         """K's block of the last snapshot, and what of it is logged: most events leave it as it is."""
         self._failing = ""
@@ -137,20 +140,23 @@ class Reporter:
 
     def _changed_positions(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Give the rows of positions that are opened, changed or gone since the last snapshot; a row is never changed."""
-        if rows is self._positions:
+        if rows is self._rows:
             return []
-        before, now = self._by_key, {(row["symbol"], row["side"]): row for row in rows}
-        self._positions, self._by_key = rows, now
-        return [
-            now[key] if key in now else {"symbol": row["symbol"], "side": row["side"], "qty": "0"}
-            for key, row in {**before, **now}.items()
-            if (was := before.get(key)) is None or key not in now or (was is not row and _figures(was) != _figures(row))
-        ][:POSITIONS_LOGGED_MAX]
+        before, now = self._by_identity, dict(zip(map(id, rows), rows, strict=True))
+        self._rows, self._by_identity = rows, now
+        left = {_key(row): row for row in map(before.__getitem__, before.keys() - now.keys())}
+        came = {_key(row): row for row in map(now.__getitem__, now.keys() - before.keys())}
+        changed = {key: row for key, row in came.items() if key not in left or _figures(left[key]) != _figures(row)}
+        for symbol, side in left.keys() - came.keys():
+            changed[symbol, side] = {"symbol": symbol, "side": side, "qty": "0"}
+        return [changed[key] for key in sorted(changed)][:POSITIONS_LOGGED_MAX]
 
     def _short(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Give the log's form of a snapshot: totals, verdict, coverage, and the positions that changed."""
         k, coverage, reconcile = body["k"], body["coverage"], body["reconcile"]
-        deltas = {name: delta for name, delta in reconcile["deltas"].items() if delta != "0"}
+        deltas: dict[str, str] = {}
+        if not ZEROS.issuperset(reconcile["deltas"].values()):  # of hundreds nearly always each is 0
+            deltas = {name: delta for name, delta in reconcile["deltas"].items() if delta != "0"}
         if k is not self._k[0]:
             self._k = k, {name: value for name, value in k.items() if name not in NOT_LOGGED}
         return {
@@ -178,6 +184,10 @@ class Reporter:
                 "divergences": len(reconcile["divergences"]),
             },
         }
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["symbol"], row["side"]
 
 
 def _figures(row: Mapping[str, Any]) -> tuple[str, str | None]:
