@@ -77,7 +77,7 @@ class Hub:
         self.bookmark_s = bookmark_s
         self.now_us = now_us
         self.readers: set[Subscription] = set()
-        self._changed: asyncio.Future[None] | None = None
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._waking = False
 
     @property
@@ -118,9 +118,9 @@ class Hub:
             self.published_bytes += len(record.line)
             while self._bytes > self._ample_bytes and self._holds_too_much():
                 self._forget_oldest()
-        if records and self._changed is not None and not self._waking:
+        if records and self._waiting and not self._waking:
             self._waking = True
-            self._changed.get_loop().call_soon(self.wake)
+            asyncio.get_running_loop().call_soon(self.wake)
 
     def subscribe(self, after_seq: int | None, types: frozenset[RecordType] | None) -> Subscription:
         """Read what comes after `after_seq` (`None`: after the newest), of these types (`None`: of all).
@@ -160,15 +160,26 @@ class Hub:
     def wake(self) -> None:
         """Let every waiting reader look again."""
         self._waking = False
-        changed, self._changed = self._changed, None
-        if changed is not None and not changed.done():
-            changed.set_result(None)
+        waiting, self._waiting = self._waiting, {}
+        for waiter in waiting:
+            _end_wait(waiter)
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait for the next `wake`, which all waiting readers share, or for the time to pass."""
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._changed], timeout=max(timeout_s, 0.0))
+        """Wait for the next `wake`, or for the time to pass; `asyncio.wait` would take a reader a turn of the loop more."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting[waiter] = None
+        timer = loop.call_later(max(timeout_s, 0.0), _end_wait, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiting.pop(waiter, None)
+
+
+def _end_wait(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Subscription:
