@@ -1,9 +1,9 @@
 """Long journals for the benchmarks: one account's life, written by the product's own fold and writer, kept at each size.
 
 What enters: a folder and sizes. What leaves: a folder with a sealed journal for each size, which `verify` accepts, and
-the books at its end. What holds: every journal is the beginning of the longer ones but for a quiet end, in which all
-is closed and asked about, so that a daemon which goes on with it agrees with an exchange that has the same wallet and
-nothing open; the life ends a few minutes before the machine's present.
+the books at its end. What holds: every journal has a quiet end, in which all is closed and asked about, so that a daemon
+which goes on with it agrees with an exchange that has the same wallet and nothing open; each life ends a few minutes
+before it was written.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ BOOKS = "books.json"
 
 
 def grown(folder: Path, sizes: Sequence[int]) -> dict[int, Path]:
-    """Give a folder with a journal of each size; those that are there are used again."""
+    """Give a folder with a journal of each size; those that are there are used again.
+
+    The longest is grown first: an hour without a daemon is nothing, but of weeks no exchange tells everything.
+    """
     homes = {size: folder / f"{size}" for size in sizes}
-    missing = [size for size in sizes if not (homes[size] / BOOKS).exists()]
-    if missing:
-        asyncio.run(_grow(folder / "growing", {size: homes[size] for size in missing}))
+    for size in sorted(sizes, reverse=True):
+        if not (homes[size] / BOOKS).exists():
+            asyncio.run(_grow(folder / "growing", size, homes[size]))
     return homes
 
 
@@ -50,34 +53,29 @@ def books_of(home: Path) -> dict[str, Any]:
     return dict(orjson.loads((home / BOOKS).read_bytes()))
 
 
-async def _grow(work: Path, homes: dict[int, Path]) -> None:
-    """Write the longest journal, and copy it at each size: what it rests there is part of the longer ones too."""
+async def _grow(work: Path, size: int, home: Path) -> None:
+    """Write a journal, and keep it."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    life = Life(start_us=_start_us(max(homes), len(homes)))
-    events = life.events()
-    projection: Projection | None = None
-    written = 0
-    for size in sorted(homes):
-        projection = await journaled(work, _up_to(life, events, size - written), batch=BATCH, projection=projection)
-        written = size
-        _keep(work, homes[size], projection)
+    projection = await journaled(work, _events(size), batch=BATCH)
+    _keep(work, home, projection)
     shutil.rmtree(work)
 
 
-def _up_to(life: Life, events: Iterator[Event], count: int) -> Iterator[Event]:
-    """Give so many events, the last of them quiet."""
-    life.resting = False
+def _events(count: int) -> Iterator[Event]:
+    """Give so many events of a life, the last of them quiet."""
+    life = Life(start_us=_start_us(count))
+    events = life.events()
     yield from islice(events, max(0, count - QUIET_EVENTS))
     life.resting = True
     yield from islice(events, min(count, QUIET_EVENTS))
 
 
-def _start_us(count: int, rests: int) -> int:
+def _start_us(count: int) -> int:
     """Give the beginning of a life that ends some minutes before now; a quiet event takes a second at most."""
     some = min(SAMPLE, count)
     first, *_, last = islice(Life().events(), some)
-    ends_us = time.time_ns() // 1_000 - (BEFORE_NOW_S + rests * QUIET_EVENTS) * US_PER_S
+    ends_us = time.time_ns() // 1_000 - (BEFORE_NOW_S + QUIET_EVENTS) * US_PER_S
     return ends_us - (last.at_us - first.at_us) * count // some
 
 

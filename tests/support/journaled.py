@@ -27,17 +27,13 @@ async def journaled(
     batch: int = 8,
     checkpoint_events: int = CHECKPOINT_EVENTS,
     sealed: bool = True,
-    projection: Projection | None = None,
 ) -> Projection:
-    """Write a journal of these events; gives the projection as it stands behind them.
-
-    `projection` is what a sealed journal that is there was left with, to go on with it.
-    """
+    """Write a journal of these events; gives the projection as it stands behind them."""
     journal = Journal.open(folder, NAME)
-    projection = Projection(NAME) if projection is None else projection
+    projection = Projection(NAME)
     records: list[Record] = []
     archive: dict[str, Archived] = {}
-    since = projection.state.n
+    since = 0
 
     def derived(*, final: bool) -> Derived:
         nonlocal since
