@@ -113,7 +113,7 @@ async def test_every_answer_is_as_the_schema_says(folder: Path) -> None:
                 await check(daemon, words)
         exchange.faults.force("refuse", 1_000_000, code=503)  # until it is let go of below
         exchange.cut("main")
-        await daemon.until(lambda now: now["coverage"]["state"] == "stale")
+        await daemon.now(lambda now: now["coverage"]["state"] == "stale")
         for code, (method, path, body) in REFUSED.items():
             status, answer = await told(daemon, method, path, body)
             error = orjson.loads(answer)

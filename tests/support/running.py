@@ -16,6 +16,7 @@ from ditad.api.client import ApiClient
 from ditad.config import load
 from ditad.daemon import Daemon
 from ditad.exchange import SimulatedExchange, Timing
+from ditad.notify import ServiceManager
 
 WAIT_S_MAX = 120.0
 """No wait in a test is longer; it is a bound for a broken build on a busy machine, not a pace."""
@@ -120,15 +121,30 @@ class Running:
             raise AssertionError(f"never came to hold; last: {orjson.dumps(seen).decode()}") from None
 
 
+class Starter(ServiceManager):
+    """Whoever started the daemon, who waits until it answers: its first records come before its socket stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told_ready = asyncio.Event()
+
+    def ready(self, status: str) -> None:
+        """Note that the start is over."""
+        super().ready(status)
+        self.told_ready.set()
+
+
 @asynccontextmanager
 async def running(settings: Path) -> AsyncIterator[Running]:
-    """Run a daemon until the block ends, then stop it in order; a failure inside it fails the test."""
+    """Run a daemon that answers until the block ends, then stop it in order; a failure inside it fails the test."""
     loaded = load(settings, environ={})
-    daemon = Daemon(loaded, environ={}, stream=None, log=structlog.get_logger())
+    starter = Starter()
+    daemon = Daemon(loaded, environ={}, stream=None, log=structlog.get_logger(), manager=starter)
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(daemon.run())
             try:
+                await starter.told_ready.wait()  # a start that fails cancels this
                 async with ApiClient(loaded.daemon.socket) as client:
                     yield Running(daemon, client)
             finally:
