@@ -7,9 +7,11 @@ change of its state; a snapshot's line stays small however many positions there 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Protocol
+from operator import is_
+from typing import Any, Protocol, TypeAlias
 
 from ditad.events import AuditDone, BaselineTaken, Event, QuestionFailed, StreamState
 from ditad.money import plain
@@ -26,6 +28,9 @@ NOT_LOGGED = frozenset({"positions", "precision", "unknown", "stated"})
 """Fields of K and of E that grow with what is open; how much of each there is stands beside them."""
 
 ZEROS = frozenset({"0"})
+
+Rows: TypeAlias = list[Mapping[str, Any]]
+"""Rows of positions, in the order of their keys."""
 
 STREAM_EVENTS = {
     StreamState.CONNECTED: "stream.connected",
@@ -59,8 +64,7 @@ class Reporter:
         self.divergences: Counter[str] = Counter()
         self.gaps: Counter[str] = Counter()
         self._states: dict[str, str] = {}
-        self._rows: list[Mapping[str, Any]] = []
-        self._by_identity: dict[int, Mapping[str, Any]] = {}
+        self._rows: Rows = []
         """The last snapshot's rows of positions, by their `id`: of one that did not change the next has the very same."""
         self._k: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
         """K's block of the last snapshot, and what of it is logged: most events leave it as it is."""
@@ -138,14 +142,10 @@ class Reporter:
         else:
             self._log.info("gap.closed", seq=seq, gap=body)
 
-    def _changed_positions(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def _changed_positions(self, rows: Rows) -> Rows:
         """Give the rows of positions that are opened, changed or gone since the last snapshot; a row is never changed."""
-        if rows is self._rows:
-            return []
-        before, now = self._by_identity, dict(zip(map(id, rows), rows, strict=True))
-        self._rows, self._by_identity = rows, now
-        left = {_key(row): row for row in map(before.__getitem__, before.keys() - now.keys())}
-        came = {_key(row): row for row in map(now.__getitem__, now.keys() - before.keys())}
+        before, self._rows = self._rows, rows
+        left, came = ({_key(row): row for row in some} for some in _parted(before, rows))
         changed = {key: row for key, row in came.items() if key not in left or _figures(left[key]) != _figures(row)}
         for symbol, side in left.keys() - came.keys():
             changed[symbol, side] = {"symbol": symbol, "side": side, "qty": "0"}
@@ -184,6 +184,17 @@ class Reporter:
                 "divergences": len(reconcile["divergences"]),
             },
         }
+
+
+def _parted(before: Rows, now: Rows) -> tuple[Rows, Rows]:
+    """Leave of two lists out what is the same row at the same place, counted from the beginning or from the end."""
+    if len(before) == len(now):
+        pairs = [(old, new) for old, new in zip(before, now, strict=True) if old is not new]
+        return [old for old, _ in pairs], [new for _, new in pairs]
+    first = sum(1 for _ in itertools.takewhile(bool, map(is_, before, now)))
+    left, came = before[first:], now[first:]
+    last = sum(1 for _ in itertools.takewhile(bool, map(is_, reversed(left), reversed(came))))
+    return left[: len(left) - last], came[: len(came) - last]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -116,6 +116,19 @@ def test_a_snapshots_line_has_totals_verdict_coverage_and_what_changed() -> None
     assert (0, [{"symbol": "BTC-USDT", "side": "LONG", "qty": "0"}]) == (gone["positions"], gone["positions_changed"])
 
 
+def test_of_many_positions_those_are_named_that_opened_changed_or_are_gone() -> None:
+    """Wherever among the others a row comes, changes or goes."""
+    symbols = [f"{letter}-USDT" for letter in "ABCDE"]
+    story = Reported(symbols=tuple(symbols))
+    for symbol in ("B-USDT", "D-USDT", "E-USDT"):
+        story.order(z="1", ap="100.00000000", fee="0", symbol=symbol)
+    told = []
+    for symbol, side in (("C", Side.BUY), ("D", Side.SELL), ("A", Side.BUY), ("E", Side.SELL), ("C", Side.BUY)):
+        story.order(z="1", ap="100.00000000", fee="0", symbol=f"{symbol}-USDT", side=side)
+        told.append([(row["symbol"][0], row["qty"]) for row in shorts(story)[-1]["positions_changed"]])
+    assert [[("C", "1")], [("D", "0")], [("A", "1")], [("E", "0")], [("C", "2")]] == told
+
+
 def test_a_position_is_named_again_only_when_its_quantity_or_entry_changed() -> None:
     """What another one did, or a mark, leaves it out; what grew is named as it is now."""
     story = Reported(symbols=("BTC-USDT", "ETH-USDT"))
