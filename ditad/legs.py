@@ -86,7 +86,7 @@ class Trade:
     own_id: str = ""
     trade_id: str = ""
     seq: int | None = None
-    told: list[str] = field(default_factory=list)
+    told: str = ""
     told_us: int = 0
     counted: Decimal = ZERO
     settled: bool = False
@@ -154,7 +154,7 @@ class Walked:
 
 def copied(trade: Trade | None) -> Trade | None:
     """Give a trade that may be walked on without touching this one."""
-    return None if trade is None else replace(trade, orders=list(trade.orders), told=list(trade.told))
+    return None if trade is None else replace(trade, orders=list(trade.orders))
 
 
 def covered_trade(base: Run, *, short: bool, since_ms: int) -> Trade:

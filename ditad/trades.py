@@ -312,10 +312,10 @@ def _count(turn: Turn, tale: Tale) -> None:
     trade.counted = now
 
 
-def _figures(trade: Trade) -> list[str]:
+def _figures(trade: Trade) -> str:
     """Give what is told of a trade's end, the profit first; a later record follows when any of it changes."""
     profit = "" if trade.unknown else plain(shown(trade.net))
-    return [profit, *(str(figure.normalize(DERIVED)) for figure in _sums(trade)), str(trade.uncertain)]
+    return " ".join([profit, *(str(figure.normalize(DERIVED)) for figure in _sums(trade)), str(trade.uncertain)])
 
 
 def _sums(trade: Trade) -> tuple[Decimal, ...]:
@@ -471,7 +471,7 @@ def _metadata(tale: Tale) -> dict[str, object]:
     if tale.telling is not Telling.ENDED:
         found |= {
             "replaces": [] if trade.seq is None else [trade.seq],
-            "was": trade.told[0] or None,
+            "was": trade.told.partition(" ")[0] or None,
             "ended_by": trade.went,
         }
     if tale.telling is Telling.WITHDRAWN:
