@@ -22,6 +22,7 @@ from ditad.incomes import (
     fact_of_row,
     hear_push,
     hear_row,
+    is_known,
     kind_of,
     prove,
     tell,
@@ -75,7 +76,7 @@ def fold_account_incomes(turn: Turn, push: AccountPush) -> None:
             provisional=True,
             sources=("push",),
         )
-        if amount is None and fact.key not in turn.state.incomes.heard:
+        if amount is None and not is_known(turn.state.incomes, fact.key, fact.name, fact.at_ms):
             turn.state.untold[fact.key] = _untold(turn, line, push.event_ms)
         apply(turn, hear_push(turn.state.incomes, fact))
 
@@ -166,7 +167,8 @@ def fold_income_report(turn: Turn, report: IncomeReport) -> None:
         if row.asset != turn.settings.margin_asset:
             state.other_assets.setdefault(row.asset, ZERO)
             continue
-        if row.at_ms < baseline_second_ms(turn) or f"tran:{row.tran_id}" in state.incomes.heard:
+        known = is_known(state.incomes, f"tran:{row.tran_id}", row.kind, row.at_ms)
+        if known or row.at_ms < baseline_second_ms(turn):
             continue
         if row.kind not in WITNESSES and _is_ambiguous(turn, row):
             if row not in state.ambiguous:

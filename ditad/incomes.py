@@ -82,6 +82,10 @@ class FundingGroup:
         """Give the time of the group's last push (of its last row where no push was heard)."""
         return max(fact.at_ms for fact in self.pushes or self.rows)
 
+    def is_told(self) -> bool:
+        """Say whether nothing is left to be told of it."""
+        return self.closed and all(fact.amount is not None for fact in self.facts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -94,10 +98,11 @@ class Change:
 
 @dataclass(slots=True, kw_only=True)
 class Incomes:
-    """All income that may still meet its twin, and the ids of everything heard.
+    """All income that may still meet its twin, and the ids of what may be told again.
 
     `moves` are transfers and other income as pushes and rows tell them; `joined` are those that count now, `followed`
-    the amounts by which they do where the wallet followed another one, by their key.
+    the amounts by which they do where the wallet followed another one, by their key. Whatever is told of funding and
+    of fills from before `settled_ms`, and of all else from before `moved_ms`, was told before.
     """
 
     groups: list[FundingGroup] = field(default_factory=list)
@@ -105,6 +110,12 @@ class Incomes:
     joined: list[IncomeFact] = field(default_factory=list)
     followed: dict[str, Decimal] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
+    settled_ms: int = 0
+    moved_ms: int = 0
+
+    def remembered(self) -> list[IncomeFact]:
+        """Give every fact that may still change, or be replaced by its twin."""
+        return [*self.joined, *(fact for group in self.groups for fact in (*group.pushes, *group.rows))]
 
 
 def kind_of(name: str) -> IncomeKind:
@@ -136,7 +147,7 @@ def fact_of_row(row: IncomeRow) -> IncomeFact:
 
 def hear_push(incomes: Incomes, fact: IncomeFact) -> Change:
     """Take a push's fact in; a repetition changes nothing."""
-    if fact.key in incomes.heard:
+    if is_known(incomes, fact.key, fact.name, fact.at_ms):
         return Change()
     incomes.heard[fact.key] = fact.at_ms
     if fact.kind is not IncomeKind.FUNDING:
@@ -153,6 +164,12 @@ def hear_row(incomes: Incomes, row: IncomeRow) -> Change:
     if fact.kind is not IncomeKind.FUNDING:
         return _hear_move(incomes, fact)
     return _hear_funding(incomes, fact)
+
+
+def is_known(incomes: Incomes, key: str, name: str, at_ms: int) -> bool:
+    """Say whether a push or row is one that was heard already, be it so long ago that it is not remembered."""
+    settles = name in WITNESSES or kind_of(name) is IncomeKind.FUNDING
+    return key in incomes.heard or at_ms < (incomes.settled_ms if settles else incomes.moved_ms)
 
 
 def told_before(incomes: Incomes, tran_ids: AbstractSet[str]) -> dict[str, IncomeFact]:
@@ -220,22 +237,27 @@ def close_groups(incomes: Incomes, asked_through_ms: int, kept_from_ms: int = 0)
     return changes
 
 
-def forget(incomes: Incomes, before_ms: int, unkept_ms: int = 0) -> None:
-    """Drop what can meet no twin and what no question can bring again: all that lies before this time.
+def forget(incomes: Incomes, *, settled_ms: int, moved_ms: int, unkept_ms: int = 0) -> None:
+    """Drop what can meet no twin and what no question can bring again: settlements and moves from before these times.
 
     A question begins at the watermark or a little before it; the caller stays far enough behind. A settlement that is
-    open waits for its rows, but not where they would be of before `unkept_ms`.
+    open waits for its rows, but not where they would be of before `unkept_ms`; one of which an amount is unknown
+    stays as long as moves do.
     """
-    incomes.groups = [
-        group
-        for group in incomes.groups
-        if group.last_ms() >= (before_ms if group.closed else min(before_ms, unkept_ms))
-    ]
-    incomes.moves = [move for move in incomes.moves if move.at_ms >= before_ms]
+    incomes.settled_ms, incomes.moved_ms = max(incomes.settled_ms, settled_ms), max(incomes.moved_ms, moved_ms)
+    incomes.groups = [group for group in incomes.groups if group.last_ms() >= _kept_from(incomes, group, unkept_ms)]
+    incomes.moves = [move for move in incomes.moves if move.at_ms >= incomes.moved_ms]
     kept = {move.key for move in incomes.moves}
     incomes.joined = [fact for fact in incomes.joined if fact.key in kept]
     incomes.followed = {key: amount for key, amount in incomes.followed.items() if key in kept}
-    incomes.heard = {key: at_ms for key, at_ms in incomes.heard.items() if at_ms >= before_ms}
+    kept.update(fact.key for fact in incomes.remembered())
+    incomes.heard = {key: at_ms for key, at_ms in incomes.heard.items() if at_ms >= incomes.settled_ms or key in kept}
+
+
+def _kept_from(incomes: Incomes, group: FundingGroup, unkept_ms: int) -> int:
+    if group.is_told():
+        return incomes.settled_ms
+    return incomes.moved_ms if group.closed else min(incomes.moved_ms, unkept_ms)
 
 
 def _amounts(facts: list[IncomeFact]) -> list[Decimal]:

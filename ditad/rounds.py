@@ -24,8 +24,15 @@ from ditad.witnesses import begins_ms
 RANK_MAX = 2**63 - 1
 """What a checkpoint can write: an id has up to 32 digits, whole numbers in JSON have 19. No exchange's id is larger."""
 
+SETTLED_AFTER_MS = 7_200_000
+"""Settlements and witnesses are kept this long behind the watermark, and behind the oldest divergence, whose cause they may
+be: no question reaches further back than the report lag, which is an hour at most.
+"""
+
 FORGET_AFTER_MS = 86_400_000
-"""Closed groups, transfers and witnesses are kept this long behind the watermark: no question reaches further back."""
+"""Transfers and other incomes, which are few, are kept this long behind the watermark: a forced close waits up to a day for
+what tells it. Divergences keep nothing for longer.
+"""
 
 COLLAPSE_AFTER_MS = 600_000
 """Single fills are kept this long behind the watermark; older ones are folded into their position's base."""
@@ -134,15 +141,24 @@ def _forget(turn: Turn, asked_ms: int) -> None:
     """
     state, coverage = turn.state, turn.state.coverage
     through = min((coverage.asked_ms(kind) for kind in FactKind if coverage.available(kind)), default=asked_ms)
+    settled_ms = max(through - FORGET_AFTER_MS, min([through, *_open_since(state)]) - SETTLED_AFTER_MS)
     kept_ms = asked_ms - KEPT_MS[FactKind.INCOME]
     told_ms = [at_ms for at_ms in (coverage.income_ms - FORGET_AFTER_MS, rows_from_ms(state)) if at_ms is not None]
-    forget(state.incomes, max(min(told_ms), kept_ms), kept_ms)
+    incomes_ms = min(settled_ms, coverage.income_ms - SETTLED_AFTER_MS)
+    forget(state.incomes, settled_ms=max(incomes_ms, kept_ms), moved_ms=max(min(told_ms), kept_ms), unkept_ms=kept_ms)
+    remembered = {fact.key for fact in state.incomes.remembered()}
+    state.income_numbers = {key: seq for key, seq in state.income_numbers.items() if key in remembered}
     waiting = [state.orders[order_id].created_ms or 0 for order_id in state.incomplete]
-    witnessed_ms = min([through - FORGET_AFTER_MS, *waiting]) // 1_000 * 1_000
+    witnessed_ms = min([settled_ms, *waiting]) // 1_000 * 1_000
     state.witnesses = {second: told for second, told in state.witnesses.items() if begins_ms(second) >= witnessed_ms}
     _collapse(state, through - COLLAPSE_AFTER_MS)
     retire(state, through - COLLAPSE_AFTER_MS)
     _put_away(turn, through - COLLAPSE_AFTER_MS)
+
+
+def _open_since(state: State) -> list[int]:
+    """Give the moments of the exchange's clock since when divergences are open: their causes are still sought."""
+    return [known.first_us // 1_000 + (state.offset_ms or 0) for known in state.divergences.values()]
 
 
 def relieve(turn: Turn) -> None:

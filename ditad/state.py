@@ -32,7 +32,7 @@ from ditad.settle import Twins
 from ditad.slots import AccountSnapshot
 from ditad.witnesses import Witness
 
-FOLD_VERSION = 10
+FOLD_VERSION = 11
 """Raised whenever the same events lead to other snapshots; stored with what was folded."""
 
 

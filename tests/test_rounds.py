@@ -42,6 +42,69 @@ def test_no_more_fills_wait_than_may_be_kept(beyond: int, *, single: bool) -> No
     assert single == (not position.run.cost_slack)
 
 
+def test_what_is_over_is_not_remembered() -> None:
+    """However long an account lives, what is held of its incomes is that of the last two hours."""
+    story = Story(tick="0.1")
+    held = [lived_hour(story, hour) for hour in range(7)]
+    assert held[4:] == [held[3]] * 3
+    assert held[0] != held[3]
+
+
+def test_witnesses_wait_for_as_long_as_a_divergence_asks_for_its_cause() -> None:
+    """Hours later its attribution still names the second whose rows tell of more than K has, until a day is over."""
+    story = Story(tick="0.1")
+    rows = [story.income_row("t-1", "TRADING_FEE", "-5", symbol="BTC-USDT")]
+    missed = f"BTC-USDT|{story.ms // 1_000}"
+    story.income(*rows)
+    story.balance("995")
+    story.pass_s(60)
+    story.balance("995")
+    end_round(story)
+    kept = []
+    for hours in (3, 18, 6):
+        story.pass_s(hours * 3_600)
+        story.balance("995")
+        end_round(story)
+        kept.append(missed in story.projection.state.witnesses)
+    assert "capital_vs_wallet" in story.projection.state.divergences
+    assert [True, True, False] == kept
+
+
+@pytest.mark.parametrize("reason", ["FUNDING_FEE", "DEPOSIT"])
+def test_an_old_frame_that_is_sent_again_counts_once(reason: str) -> None:
+    """Days later nobody remembers it by its name, and it is still no new fact."""
+    story = Story()
+    story.pass_s(120)
+    at_ms = story.ms
+    row = story.income_row("1", reason if reason == "FUNDING_FEE" else "TRANSFER", "-0.5", symbol="BTC-USDT")
+    story.account("999.5", reason=reason, change="-0.5", event_ms=at_ms)
+    story.income(row)
+    for _ in range(3):
+        story.pass_s(86_400)
+        end_round(story)
+        assert not story.projection.state.incomes.groups or reason == "DEPOSIT"
+        story.account("999.5", reason=reason, change="-0.5", event_ms=at_ms)
+        assert "999.5" == story.k["capital_raw"]
+    assert {} == story.projection.state.incomes.heard
+
+
+def lived_hour(story: Story, hour: int) -> tuple[int, ...]:
+    """Open and close once, pay funding and be asked, four times; gives how much is held of what was told."""
+    state = story.projection.state
+    for quarter in range(4):
+        name = f"{hour}-{quarter}"
+        wallet = Decimal(1_000) - Decimal("0.5") * (4 * hour + quarter + 1)
+        paid = story.income_row(f"f-{name}", "FUNDING_FEE", "-0.5", symbol="BTC-USDT")
+        story.account(str(wallet), reason="FUNDING_FEE", change="-0.5")
+        fee = story.income_row(f"t-{name}", "TRADING_FEE", "0", symbol="BTC-USDT")
+        story.pass_s(839)
+        story.balance(str(wallet))
+        story.income(paid, fee)
+        end_round(story)
+    incomes = state.incomes
+    return len(incomes.groups), len(incomes.heard), len(state.witnesses), len(state.income_numbers)
+
+
 def another(last: BookFill, number: int) -> BookFill:
     """Make one more opening after the last fill, as if its order had gone on."""
     z0 = Decimal(number + 1)
