@@ -37,8 +37,10 @@ from ditad.state import State
 from ditad.stepping import BookFill
 from ditad.turn import Turn
 
-SETTLED_MAX = 64
-"""Ended trades of a position that are remembered after the book has let go of their fills."""
+SETTLED_MAX, SETTLED_MIN = 64, 8
+"""Ended trades of a position that are remembered after the book has let go of their fills: those whose orders are in
+memory, so that their money may still change, and the last ones, up to which an order may be recalled.
+"""
 
 CORRECTED, ADOPTED = "corrected", "adopted"
 HUNDRED, ONE = Decimal(100), Decimal(1)
@@ -141,8 +143,14 @@ def collapse(state: State, key: str, before_ms: int) -> None:
     ends = {trade.last for trade in found.ended}
     for trade in book.ended:
         trade.settled = trade.settled or trade.last in ends
-    settled = [trade for trade in book.ended if trade.settled][-SETTLED_MAX:]
-    book.ended = [*settled, *(trade for trade in book.ended if not trade.settled)]
+    settled = [trade for trade in book.ended if trade.settled]
+    open_still = [trade for trade in settled[-SETTLED_MAX:-SETTLED_MIN] if _may_change(state, trade)]
+    book.ended = [*open_still, *settled[-SETTLED_MIN:], *(trade for trade in book.ended if not trade.settled)]
+
+
+def _may_change(state: State, trade: Trade) -> bool:
+    """Say whether more may be told of a trade's money without an order that is recalled for it."""
+    return trade.more_orders or not state.orders.keys().isdisjoint(trade.orders)
 
 
 def booked(state: State) -> set[str]:

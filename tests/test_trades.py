@@ -655,18 +655,48 @@ def test_of_a_piece_that_the_book_holds_in_part_each_part_counts_once() -> None:
     assert (D("0.055"), D("0.11")) == (book.carried.fees, book.open.fees)
 
 
-def test_old_trades_are_forgotten_in_the_end() -> None:
-    """Only so many ended trades are remembered once the book holds them as a sum."""
-    story = Story()
-    for _ in range(70):
+def traded(story: Story, times: int) -> None:
+    """Buy and sell so many times, for 9.895 each."""
+    for _ in range(times):
         buy(story, last=("1", "100"))
         sell(story, last=("1", "110"))
+
+
+def test_old_trades_are_forgotten_in_the_end() -> None:
+    """Only so many are remembered once the book holds them as a sum, and few of which no order is in memory."""
+    story = Story()
+    traded(story, 70)
     forgotten(story, str(D(1000) + 70 * D("9.895")))
     book = story.projection.state.trades.books["BTC-USDT:LONG"]
     assert (64, {True}) == (len(book.ended), {trade.settled for trade in book.ended})
+    traded(story, 1)
+    forgotten(story, str(D(1000) + 71 * D("9.895")))
+    assert ({}, 8) == (story.projection.state.orders, len(book.ended))
+    traded(story, 1)
+    assert 144 == len(told(story))
+
+
+def test_a_trade_is_remembered_for_as_long_as_its_money_may_change() -> None:
+    """A fee that nobody told keeps its order, and the order its trade, however many come behind it."""
+    story = Story()
     buy(story, last=("1", "100"))
-    sell(story, last=("1", "110"))
-    assert 142 == len(told(story))
+    waiting = sell(story, fee=None, last=("1", "110"))
+    row = story.fill_row(waiting, "1", "110", "0.055", side=SELL, rp="10")
+    for _ in range(2):
+        traded(story, 10)
+        story.pass_s(700)
+        trades.collapse(story.projection.state, "BTC-USDT:LONG", story.ms)
+        put_away(story, waiting)
+    book = story.projection.state.trades.books["BTC-USDT:LONG"]
+    assert 1 + 10 == len(book.ended), "the one that waits, and those whose orders were in memory a moment ago"
+    story.fills(row)
+    assert ["9.895"] * 21 == [event["pnl"] for event in current(story)]
+
+
+def put_away(story: Story, but: str) -> None:
+    """Let every order go, as rounds of questions would in the end, but the one that waits."""
+    state = story.projection.state
+    state.orders = {order_id: order for order_id, order in state.orders.items() if order_id == but}
 
 
 # ---- before the ledger, and adoption ----------------------------------------------------------------------------------
