@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ditad.causes import Cause, Move
-from ditad.closes import FORCED_INCOMES
 from ditad.events import PositionSide, Side
-from ditad.incomes import IncomeKind, kind_of
+from ditad.incomes import FORCED_INCOMES, IncomeKind, kind_of
 from ditad.money import ZERO, add, exact_sum, mul, plain, sub
 from ditad.orders import Order, Piece
 from ditad.state import State

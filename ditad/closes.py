@@ -11,12 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from ditad.incomes import GROUP_CHAIN_MS, ROW_BEFORE_MS, IncomeFact
+from ditad.incomes import FORCED_INCOMES, GROUP_CHAIN_MS, ROW_BEFORE_MS, IncomeFact
 from ditad.money import ZERO, add, exact_sum, sub
 from ditad.orders import ForcedClose, Order, Piece
-
-FORCED_INCOMES = frozenset({"INSURANCE_CLEAR", "ADL"})
-"""Incomes that tell what a forced close cost."""
 
 
 def told_once(close: ForcedClose, pieces: Sequence[Piece]) -> list[Piece]:

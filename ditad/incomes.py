@@ -28,6 +28,9 @@ ROW_BEFORE_MS = 1_000
 WITNESSES = frozenset({"REALIZED_PNL", "TRADING_FEE"})
 """Rows that restate fills; they are no facts. (account.md §3)"""
 
+FORCED_INCOMES = frozenset({"INSURANCE_CLEAR", "ADL"})
+"""Names under which what a forced close brought is told once more."""
+
 
 class IncomeKind(StrEnum):
     """Where K books a fact."""
@@ -101,8 +104,8 @@ class Incomes:
     """All income that may still meet its twin, and the ids of what may be told again.
 
     `moves` are transfers and other income as pushes and rows tell them; `joined` are those that count now, `followed`
-    the amounts by which they do where the wallet followed another one, by their key. Whatever is told of funding and
-    of fills from before `settled_ms`, and of all else from before `moved_ms`, was told before.
+    the amounts by which they do where the wallet followed another one, by their key. Whatever is told of forced closes
+    from before `closes_ms`, and of all else from before `settled_ms`, was told before.
     """
 
     groups: list[FundingGroup] = field(default_factory=list)
@@ -111,7 +114,7 @@ class Incomes:
     followed: dict[str, Decimal] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     settled_ms: int = 0
-    moved_ms: int = 0
+    closes_ms: int = 0
 
     def remembered(self) -> list[IncomeFact]:
         """Give every fact that may still change, or be replaced by its twin."""
@@ -168,8 +171,7 @@ def hear_row(incomes: Incomes, row: IncomeRow) -> Change:
 
 def is_known(incomes: Incomes, key: str, name: str, at_ms: int) -> bool:
     """Say whether a push or row is one that was heard already, be it so long ago that it is not remembered."""
-    settles = name in WITNESSES or kind_of(name) is IncomeKind.FUNDING
-    return key in incomes.heard or at_ms < (incomes.settled_ms if settles else incomes.moved_ms)
+    return key in incomes.heard or at_ms < (incomes.closes_ms if name in FORCED_INCOMES else incomes.settled_ms)
 
 
 def told_before(incomes: Incomes, tran_ids: AbstractSet[str]) -> dict[str, IncomeFact]:
@@ -237,16 +239,20 @@ def close_groups(incomes: Incomes, asked_through_ms: int, kept_from_ms: int = 0)
     return changes
 
 
-def forget(incomes: Incomes, *, settled_ms: int, moved_ms: int, unkept_ms: int = 0) -> None:
-    """Drop what can meet no twin and what no question can bring again: settlements and moves from before these times.
+def forget(incomes: Incomes, *, settled_ms: int, closes_ms: int, unkept_ms: int = 0) -> None:
+    """Drop what can meet no twin and what no question can bring again: all from before these times.
 
-    A question begins at the watermark or a little before it; the caller stays far enough behind. A settlement that is
-    open waits for its rows, but not where they would be of before `unkept_ms`; one of which an amount is unknown
-    stays as long as moves do.
+    A question begins at the watermark or a little before it; the caller stays far enough behind. What a forced close may
+    be, and a settlement of which an amount is unknown, wait until `closes_ms`; an open settlement waits for its rows,
+    but not where they would be of before `unkept_ms`.
     """
-    incomes.settled_ms, incomes.moved_ms = max(incomes.settled_ms, settled_ms), max(incomes.moved_ms, moved_ms)
+    incomes.settled_ms, incomes.closes_ms = max(incomes.settled_ms, settled_ms), max(incomes.closes_ms, closes_ms)
     incomes.groups = [group for group in incomes.groups if group.last_ms() >= _kept_from(incomes, group, unkept_ms)]
-    incomes.moves = [move for move in incomes.moves if move.at_ms >= incomes.moved_ms]
+    waiting = [move for move in incomes.moves if move.at_ms >= incomes.closes_ms]
+    amounts = {(move.asset, move.amount) for move in waiting if move.name in FORCED_INCOMES}
+    incomes.moves = [
+        move for move in waiting if move.at_ms >= incomes.settled_ms or (move.asset, move.amount) in amounts
+    ]
     kept = {move.key for move in incomes.moves}
     incomes.joined = [fact for fact in incomes.joined if fact.key in kept]
     incomes.followed = {key: amount for key, amount in incomes.followed.items() if key in kept}
@@ -257,7 +263,7 @@ def forget(incomes: Incomes, *, settled_ms: int, moved_ms: int, unkept_ms: int =
 def _kept_from(incomes: Incomes, group: FundingGroup, unkept_ms: int) -> int:
     if group.is_told():
         return incomes.settled_ms
-    return incomes.moved_ms if group.closed else min(incomes.moved_ms, unkept_ms)
+    return incomes.closes_ms if group.closed else min(incomes.closes_ms, unkept_ms)
 
 
 def _amounts(facts: list[IncomeFact]) -> list[Decimal]:

@@ -14,8 +14,8 @@ from decimal import Decimal
 
 from ditad.candidates import ROW_FEE_STEP
 from ditad.causes import PUSHED, Attribution, Cause, Move
-from ditad.closes import FORCED_INCOMES
 from ditad.events import BaselineTaken, PositionSide, Side
+from ditad.incomes import FORCED_INCOMES
 from ditad.money import ZERO, add, exact_sum, mul, plain, sub
 from ditad.reconcile import Finding
 from ditad.records import RecordType

@@ -25,13 +25,13 @@ RANK_MAX = 2**63 - 1
 """What a checkpoint can write: an id has up to 32 digits, whole numbers in JSON have 19. No exchange's id is larger."""
 
 SETTLED_AFTER_MS = 7_200_000
-"""Settlements and witnesses are kept this long behind the watermark, and behind the oldest divergence, whose cause they may
-be: no question reaches further back than the report lag, which is an hour at most.
+"""Incomes and witnesses are kept this long behind the watermark, and behind the oldest divergence, whose cause they may be:
+no question reaches further back than the report lag, which is an hour at most.
 """
 
 FORGET_AFTER_MS = 86_400_000
-"""Transfers and other incomes, which are few, are kept this long behind the watermark: a forced close waits up to a day for
-what tells it. Divergences keep nothing for longer.
+"""What a forced close may be is kept this long behind the watermark, for a close waits up to a day for what tells it; and
+divergences keep nothing for longer.
 """
 
 COLLAPSE_AFTER_MS = 600_000
@@ -145,7 +145,7 @@ def _forget(turn: Turn, asked_ms: int) -> None:
     kept_ms = asked_ms - KEPT_MS[FactKind.INCOME]
     told_ms = [at_ms for at_ms in (coverage.income_ms - FORGET_AFTER_MS, rows_from_ms(state)) if at_ms is not None]
     incomes_ms = min(settled_ms, coverage.income_ms - SETTLED_AFTER_MS)
-    forget(state.incomes, settled_ms=max(incomes_ms, kept_ms), moved_ms=max(min(told_ms), kept_ms), unkept_ms=kept_ms)
+    forget(state.incomes, settled_ms=max(incomes_ms, kept_ms), closes_ms=max(min(told_ms), kept_ms), unkept_ms=kept_ms)
     remembered = {fact.key for fact in state.incomes.remembered()}
     state.income_numbers = {key: seq for key, seq in state.income_numbers.items() if key in remembered}
     waiting = [state.orders[order_id].created_ms or 0 for order_id in state.incomplete]

@@ -325,25 +325,22 @@ def test_identities_are_dropped_with_the_time_that_no_question_reaches() -> None
     incomes = Incomes()
     hear(incomes, row("1", "-1"))
     close_groups(incomes, SETTLED + HOUR)
-    forget(incomes, settled_ms=SETTLED, moved_ms=0)
+    forget(incomes, settled_ms=SETTLED, closes_ms=0)
     kept = dict(incomes.heard)
-    forget(incomes, settled_ms=SETTLED + HOUR, moved_ms=0)
+    forget(incomes, settled_ms=SETTLED + HOUR, closes_ms=0)
     assert ({"tran:1"}, {}, []) == (set(kept), incomes.heard, incomes.groups)
 
 
-def test_moves_are_remembered_for_longer_than_settlements() -> None:
-    """A transfer's row and its push keep their names for as long as they may still be joined with what tells them again."""
+def test_what_a_forced_close_may_be_is_remembered_for_longer() -> None:
+    """With the push of it, whatever that was called; transfers are over with all else."""
     incomes = Incomes()
-    told = push("5", name="DEPOSIT"), row("1", "5", kind="TRANSFER")
-    for item in told:
+    told = push("5", name="ADJUSTMENT"), row("1", "5", kind="INSURANCE_CLEAR")
+    for item in (*told, push("6", name="DEPOSIT")):
         hear(incomes, item)
-    forget(incomes, settled_ms=SETTLED + HOUR, moved_ms=SETTLED)
-    assert [Change(), Change()] == [hear(incomes, item) for item in told]
-    forget(incomes, settled_ms=SETTLED + HOUR, moved_ms=SETTLED + HOUR)
-    assert (Incomes(settled_ms=SETTLED + HOUR, moved_ms=SETTLED + HOUR), True) == (
-        incomes,
-        is_known(incomes, "push:again", "DEPOSIT", SETTLED),
-    )
+    forget(incomes, settled_ms=SETTLED + HOUR, closes_ms=SETTLED)
+    assert ([Change(), Change()], {told[0].key, "tran:1"}) == ([hear(incomes, item) for item in told], {*incomes.heard})
+    forget(incomes, settled_ms=SETTLED + HOUR, closes_ms=SETTLED + HOUR)
+    assert Incomes(settled_ms=SETTLED + HOUR, closes_ms=SETTLED + HOUR) == incomes
 
 
 @pytest.mark.parametrize(
@@ -352,14 +349,16 @@ def test_moves_are_remembered_for_longer_than_settlements() -> None:
         ("FUNDING_FEE", 2 * HOUR - 1, True),
         ("FUNDING_FEE", 2 * HOUR, False),
         ("TRADING_FEE", 2 * HOUR - 1, True),
-        ("DEPOSIT", 2 * HOUR - 1, False),
-        ("DEPOSIT", HOUR - 1, True),
+        ("DEPOSIT", 2 * HOUR - 1, True),
+        ("DEPOSIT", 2 * HOUR, False),
+        ("INSURANCE_CLEAR", 2 * HOUR - 1, False),
+        ("INSURANCE_CLEAR", HOUR - 1, True),
     ],
 )
 def test_what_is_told_of_a_time_that_is_over_was_told_before(name: str, at: int, known: bool) -> None:
     """Nobody remembers each of them, and none is counted twice."""
     incomes = Incomes()
-    forget(incomes, settled_ms=SETTLED + 2 * HOUR, moved_ms=SETTLED + HOUR)
+    forget(incomes, settled_ms=SETTLED + 2 * HOUR, closes_ms=SETTLED + HOUR)
     assert known is is_known(incomes, "again", name, SETTLED + at)
 
 
@@ -368,7 +367,7 @@ def test_a_repeated_push_of_a_time_that_is_over_changes_nothing() -> None:
     incomes = Incomes()
     hear(incomes, push("1"))
     close_groups(incomes, SETTLED + HOUR)
-    forget(incomes, settled_ms=SETTLED + HOUR, moved_ms=SETTLED + HOUR)
+    forget(incomes, settled_ms=SETTLED + HOUR, closes_ms=SETTLED + HOUR)
     assert ([], Change()) == (incomes.groups, hear(incomes, push("1")))
 
 
@@ -376,17 +375,17 @@ def test_an_open_settlement_is_not_forgotten() -> None:
     """Its rows may still come."""
     incomes = Incomes()
     hear(incomes, push("1"))
-    forget(incomes, settled_ms=SETTLED + HOUR, moved_ms=SETTLED + HOUR)
+    forget(incomes, settled_ms=SETTLED + HOUR, closes_ms=SETTLED + HOUR)
     assert (1, [push("1").key]) == (len(incomes.groups), list(incomes.heard))
 
 
-def test_a_settlement_of_which_an_amount_is_unknown_stays_as_long_as_moves_do() -> None:
+def test_a_settlement_of_which_an_amount_is_unknown_stays_as_long_as_closes_do() -> None:
     """What statements tell of it later has to find it."""
     incomes = Incomes()
     hear(incomes, push(None))
     close_groups(incomes, SETTLED + HOUR)
     groups = []
-    for moved_ms in (SETTLED, SETTLED + HOUR):
-        forget(incomes, settled_ms=SETTLED + HOUR, moved_ms=moved_ms)
+    for closes_ms in (SETTLED, SETTLED + HOUR):
+        forget(incomes, settled_ms=SETTLED + HOUR, closes_ms=closes_ms)
         groups.append(len(incomes.groups))
     assert [1, 0] == groups
