@@ -65,7 +65,7 @@ class Reporter:
         self.gaps: Counter[str] = Counter()
         self._states: dict[str, str] = {}
         self._rows: Rows = []
-        """The last snapshot's rows of positions, by their `id`: of one that did not change the next has the very same."""
+        """The last snapshot's rows of positions: of one that did not change the next has the very same."""
         self._k: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
         """K's block of the last snapshot, and what of it is logged: most events leave it as it is."""
         self._failing = ""
@@ -144,6 +144,8 @@ class Reporter:
 
     def _changed_positions(self, rows: Rows) -> Rows:
         """Give the rows of positions that are opened, changed or gone since the last snapshot; a row is never changed."""
+        if rows is self._rows:
+            return []
         before, self._rows = self._rows, rows
         left, came = ({_key(row): row for row in some} for some in _parted(before, rows))
         changed = {key: row for key, row in came.items() if key not in left or _figures(left[key]) != _figures(row)}
