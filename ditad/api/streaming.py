@@ -15,8 +15,8 @@ from aiohttp import web
 
 from ditad.api.feed import Feed
 
-BUFFER_BYTES_MAX: Final = 65_536
-"""The transport's buffer takes one batch beyond this, then the writer waits."""
+BUFFER_BYTES_MAX: Final = 131_072
+"""The transport's buffer takes one batch beyond this, then the writer waits; a snapshot of 200 positions has 72 KB."""
 
 AT_ONCE_BYTES_MAX: Final = BUFFER_BYTES_MAX - 1_024
 """Of a batch and the frame around it so much always has room in an empty buffer, so that its write does not wait."""
