@@ -16,6 +16,8 @@ from decimal import Decimal
 from operator import is_
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import orjson
+
 from ditad.book import Position
 from ditad.events import (
     AccountPush,
@@ -46,8 +48,10 @@ from ditad.turn import Turn
 Made = TypeVar("Made")
 Whole = TypeVar("Whole")
 
-CHUNK = 16
-"""Neighbours that are put together as one: of what all positions make, only the part with a changed one is made anew."""
+CHUNK = 8
+"""Neighbours that are put together as one, and so many of these as one again, until there is one: of what all positions
+make, only the parts with a changed one are made anew: of 200 positions eight, eight of these, and four of those.
+"""
 
 NAMING = frozenset(
     {
@@ -102,9 +106,9 @@ class Places(Generic[Made, Whole]):
         self._together, self._joined = together, joined
         self._keys: list[str] = []
         self._places: dict[str, int] = {}
-        self._chunks: list[Whole] = []
+        self._levels: list[list[Whole]] = []
+        """What neighbours make, above that what neighbours of these make, and at last one; empty where all is to be made."""
         self._stale: set[int] = set()
-        self._whole: Whole | None = None
         self._due: Sequence[str] | None = None
 
     def hear(self, keys: Sequence[str] | None) -> None:
@@ -135,10 +139,10 @@ class Places(Generic[Made, Whole]):
         """Put the keys in their order, and look at all of them."""
         self._due = ()
         keys = sorted(keyed)
-        if keys != self._keys or self._whole is None:
+        if keys != self._keys or not self._levels:
             self._keys, self._places = keys, {key: place for place, key in enumerate(keys)}
             self.held = {key: self.held[key] for key in keys if key in self.held}
-            self._chunks, self._whole = [], None
+            self._levels = []
         return keys
 
     def put(self, key: str, parts: Any, made: Made) -> None:
@@ -148,30 +152,53 @@ class Places(Generic[Made, Whole]):
 
     def whole(self) -> Whole:
         """Give what all of it makes: the same object while nothing changed; nobody changes it."""
-        if self._whole is None:
-            firsts = range(0, len(self._keys), CHUNK)
-            self._chunks = [self._chunk(first) for first in firsts] or [self._together(())]
-        elif not self._stale:
-            return self._whole
-        else:
-            for place in self._stale:
-                self._chunks[place] = self._chunk(place * CHUNK)
+        if not self._levels:
+            self._levels = self._built()
+        elif self._stale:
+            self._mend(self._levels)
         self._stale.clear()
-        self._whole = self._chunks[0] if len(self._chunks) == 1 else self._joined(self._chunks)
-        return self._whole
+        return self._levels[-1][0]
 
-    def _chunk(self, first: int) -> Whole:
+    def _mend(self, levels: list[list[Whole]]) -> None:
+        """Make anew what has a changed one in it."""
+        places = self._stale
+        for place in places:
+            levels[0][place] = self._chunk(place)
+        for below, level in itertools.pairwise(levels):
+            places = {place // CHUNK for place in places}
+            for place in places:
+                level[place] = self._join(below, place)
+
+    def _built(self) -> list[list[Whole]]:
+        levels = [[self._chunk(place) for place in range(_chunks_of(self._keys))]]
+        while len(levels[-1]) > 1:
+            levels.append([self._join(levels[-1], place) for place in range(_chunks_of(levels[-1]))])
+        return levels
+
+    def _chunk(self, place: int) -> Whole:
         held = self.held
-        return self._together([held[key][1] for key in self._keys[first : first + CHUNK]])
+        return self._together([held[key][1] for key in self._keys[place * CHUNK : (place + 1) * CHUNK]])
+
+    def _join(self, below: Sequence[Whole], place: int) -> Whole:
+        some = below[place * CHUNK : (place + 1) * CHUNK]
+        return some[0] if len(some) == 1 else self._joined(some)
+
+
+def _chunks_of(things: Sequence[object]) -> int:
+    """Give how many chunks so many make; of nothing one is made too."""
+    return -(-len(things) // CHUNK) or 1
 
 
 class Quantities(NamedTuple):
-    """R3's findings of some positions; `unsaid` are those with something to say, `waiting` those that wait for a twin."""
+    """R3's findings of some positions; `unsaid` are those with something to say, `waiting` those that wait for a twin.
+
+    `fields` are the names of them all.
+    """
 
     findings: list[Finding]
     unsaid: list[Finding]
     waiting: list[Finding]
-    deltas: dict[str, Decimal]
+    fields: list[str]
 
 
 def quantities_of(found: Sequence[list[Finding]]) -> Quantities:
@@ -179,16 +206,17 @@ def quantities_of(found: Sequence[list[Finding]]) -> Quantities:
     findings = list(itertools.chain.from_iterable(found))
     unsaid = [one for one in findings if one.klass is not None]
     waiting = [one for one in unsaid if one.klass is DivergenceClass.UNSETTLED]
-    return Quantities(findings, unsaid, waiting, {one.field: one.delta for one in findings})
+    return Quantities(findings, unsaid, waiting, [one.field for one in findings])
 
 
 def _joined_quantities(parts: Sequence[Quantities]) -> Quantities:
-    joined = Quantities([], [], [], {})
-    for findings, unsaid, waiting, deltas in parts:
+    joined = Quantities([], [], [], [])
+    for findings, unsaid, waiting, fields in parts:
         joined.findings.extend(findings)
-        joined.unsaid.extend(unsaid)
-        joined.waiting.extend(waiting)
-        joined.deltas.update(deltas)
+        joined.fields.extend(fields)
+        if unsaid:
+            joined.unsaid.extend(unsaid)
+            joined.waiting.extend(waiting)
     return joined
 
 
@@ -271,10 +299,10 @@ def valued_of(parts: Sequence[Valued]) -> Valued:
 
 
 class Rows(NamedTuple):
-    """Rows of a snapshot, and their JSON, with a comma between them."""
+    """Rows of a snapshot, and each of them as JSON: it is written once, and copied once into each line that has it."""
 
     rows: list[dict[str, object]]
-    text: bytes
+    written: list[orjson.Fragment]
 
 
 def rows_of(parts: Sequence[Rows | None]) -> Rows:
@@ -282,8 +310,11 @@ def rows_of(parts: Sequence[Rows | None]) -> Rows:
     some = [part for part in parts if part is not None]
     if len(some) == 1:
         return some[0]
-    rows = itertools.chain.from_iterable([one.rows for one in some])
-    return Rows(list(rows), b",".join([one.text for one in some if one.text]))
+    joined = Rows([], [])
+    for rows, written in some:
+        joined.rows.extend(rows)
+        joined.written.extend(written)
+    return joined
 
 
 class Held(NamedTuple):
@@ -341,6 +372,14 @@ class Memory:
             self.stated_rows,
         )
         self._one_way: bool | None = None
+        self._fields: list[str] = []
+        self._zeros: dict[str, Decimal] = {}
+
+    def zeros(self, fields: list[str]) -> Mapping[str, Decimal]:
+        """Give 0 for each of these fields, in their order."""
+        if fields != self._fields:
+            self._fields, self._zeros = fields, dict.fromkeys(fields, ZERO)
+        return self._zeros
 
     def hear(self, turn: Turn) -> None:
         """Hear of which positions a turn changed anything; must run before anything is asked that it led to."""
@@ -363,7 +402,11 @@ class Memory:
             run = position.runs[-1] if position.runs else position.base
             known = kept.held.get(key)
             if known is None or (parts := known[0])[0] is not run or parts[1] is not position.tick:
-                kept.put(key, (run, position.tick), _totals_of_run(run, position.tick))
+                made, parts = _totals_of_run(run, position.tick), (run, position.tick)
+                if known is not None and all(map(is_, known[1], made)):
+                    kept.held[key] = parts, known[1]  # a fill that only opens adds nothing to these sums
+                else:
+                    kept.put(key, parts, made)
         return kept.whole()
 
 

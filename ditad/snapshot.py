@@ -65,10 +65,6 @@ def snapshot_of(state: State, account: str, source_event_id: str, verdict: Verdi
     return Snapshot(body, {**body, "k": k_written, "e": e_written})
 
 
-def _listed(rows: Rows) -> orjson.Fragment:
-    return orjson.Fragment(b"[%b]" % rows.text)
-
-
 def _baseline_block(state: State) -> dict[str, object] | None:
     baseline = state.baseline
     if baseline is None:
@@ -82,23 +78,23 @@ def _baseline_block(state: State) -> dict[str, object] | None:
 _sums = attrgetter(*(field.name for field in dataclasses.fields(Sums)))
 
 
-def _k_block(state: State, memory: Memory) -> tuple[dict[str, object], orjson.Fragment]:
-    """Give K and its JSON. What it is made of stands in `parts`, all of it, but for what nobody told."""
+def _k_block(state: State, memory: Memory) -> tuple[dict[str, object], dict[str, object]]:
+    """Give K, and the same with its positions as JSON. What it is made of stands in `parts`, all of it, but for what nobody told."""
     totals, held = memory.totals(state), _k_positions(state, memory)
     make = partial(_k_made, state, memory, totals, held)
     if state.unknown:
         return make()
     parts = (state.settings, state.baseline, state.seed, state.peak, totals, *_sums(state.sums), held)
-    block: tuple[dict[str, object], orjson.Fragment] = memory.blocks.of("k", parts, make)
+    block: tuple[dict[str, object], dict[str, object]] = memory.blocks.of("k", parts, make)
     return block
 
 
-def _k_made(state: State, memory: Memory, totals: Totals, held: Held) -> tuple[dict[str, object], orjson.Fragment]:
-    block = _k_written(state, memory, totals, held)
-    return block, orjson.Fragment(orjson.dumps({**block, "positions": _listed(held.rows)}))
+def _k_made(state: State, memory: Memory, totals: Totals, held: Held) -> tuple[dict[str, object], dict[str, object]]:
+    block = _k_figures(state, memory, totals, held)
+    return block, {**block, "positions": held.rows.written}
 
 
-def _k_written(state: State, memory: Memory, totals: Totals, held: Held) -> dict[str, object]:
+def _k_figures(state: State, memory: Memory, totals: Totals, held: Held) -> dict[str, object]:
     sums = state.sums
     known = state.baseline is not None
     raw = capital_raw(state)
@@ -214,7 +210,7 @@ def _k_position(position: Position, run: Run, mark: Decimal | None, leverage: De
 
 
 def _row(row: dict[str, object]) -> Rows:
-    return Rows([row], orjson.dumps(row))
+    return Rows([row], [orjson.Fragment(orjson.dumps(row))])
 
 
 # ---- E --------------------------------------------------------------------------------------------------------------
@@ -240,7 +236,7 @@ def _e_block(state: State, memory: Memory) -> tuple[dict[str, object], dict[str,
         "stated": {name: _stated(figure) for name, figure in figures.items() if figure is not None},
         "positions": positions.rows,
     }
-    return block, {**block, "positions": _listed(positions)}
+    return block, {**block, "positions": positions.written}
 
 
 def _stated(figure: Figure) -> dict[str, str]:

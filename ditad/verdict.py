@@ -115,8 +115,8 @@ def compare(turn: Turn, memory: Memory) -> Verdict:
         follow_divergences(turn, spoken, findings)
     state.deadline_us = min([deadline for deadline in deadlines if deadline > now], default=None)
     deltas = {one.field: one.delta for one in first}
-    deltas.update(quantities.deltas)
-    deltas.update([(one.field, one.delta) for one in more])
+    deltas.update(memory.zeros(quantities.fields))
+    deltas.update([(one.field, one.delta) for one in (*quantities.unsaid, *more)])
     told = rfc3339(now)
     if unsaid:
         result = reconcile.result_of(spoken, told, deltas)

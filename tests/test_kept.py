@@ -17,7 +17,7 @@ from ditad.projection import Projection
 from tests.support.story import Story, settings
 
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
-MANY = tuple(f"S{number:02}-USDT" for number in range(2 * CHUNK + 3))
+MANY = tuple(f"S{number:02}-USDT" for number in range(CHUNK * CHUNK + 3))
 
 
 def busy() -> Story:
@@ -185,7 +185,7 @@ def looked_at(places: Places[str, str], keyed: dict[str, str]) -> list[str]:
 
 def test_only_what_was_heard_of_is_looked_at_again() -> None:
     """At first everything is due, then what was named; the whole is the same object while nothing was put."""
-    keyed = {f"{number:02}": chr(65 + number) for number in reversed(range(2 * CHUNK + 1))}
+    keyed = {f"{number:02}": chr(65 + number) for number in reversed(range(CHUNK * CHUNK + 1))}
     places = Places(together, together)
     assert looked_at(places, keyed) == sorted(keyed)
     before = places.whole()
