@@ -55,8 +55,8 @@ def derived_through(ask: Ask) -> tuple[int, int]:
 def seams(ask: Ask, fold_version: int) -> dict[int, tuple[int, int]]:
     """Give where this fold goes on behind another one's commits, and with which numbers.
 
-    By the first event behind them: the last `seq` and the last `event_seq` that are stored. A snapshot has no row among
-    the records, so these tell how many snapshots there are. Versions follow each other: each is one span of commits.
+    By the first event behind them: the last `seq` and the last `event_seq` that are stored. Versions follow each other:
+    each is one span of commits.
     """
     found: dict[int, tuple[int, int]] = {}
     last = ask("SELECT coalesce(max(through_n), 0) FROM commits")[0][0]
@@ -67,10 +67,22 @@ def seams(ask: Ask, fold_version: int) -> dict[int, tuple[int, int]]:
             middle = (end + beyond) // 2
             same = ask(_COMMIT + " WHERE through_n <= ? ORDER BY through_n DESC LIMIT 1", middle)[0][2] == rows[0][2]
             end, beyond = (middle, beyond) if same else (end, middle)
-        through_n, seq, _ = ask(_COMMIT + " WHERE through_n <= ? ORDER BY through_n DESC LIMIT 1", end)[0]
-        found[through_n + 1] = seq, seq - ask("SELECT count(*) FROM records WHERE seq <= ?", seq)[0][0]
+        through_n, seq, version = ask(_COMMIT + " WHERE through_n <= ? ORDER BY through_n DESC LIMIT 1", end)[0]
+        found[through_n + 1] = seq, _snapshots(ask, version, through_n, seq)
         rows = ask(_COMMIT + " WHERE through_n > ? ORDER BY through_n LIMIT 1", end)
     return found
+
+
+def _snapshots(ask: Ask, fold_version: int, n: int, seq: int) -> int:
+    """Give how many snapshots there are up to `seq`: none has a row among the records, and checkpoints say a number."""
+    rows = ask(
+        "SELECT seq, event_seq FROM checkpoints WHERE fold_version = ? AND n <= ? ORDER BY n DESC LIMIT 1",
+        fold_version,
+        n,
+    )
+    known_seq, known = rows[0] if rows else (0, 0)
+    records = ask("SELECT count(*) FROM records WHERE seq > ? AND seq <= ?", known_seq, seq)[0][0]
+    return int(known + seq - known_seq - records)
 
 
 _COMMIT: Final = "SELECT through_n, last_seq, fold_version FROM commits"

@@ -252,6 +252,21 @@ async def test_another_fold_version_does_not_rewrite_what_was_published(tmp_path
         assert [FOLD, FOLD + 1] == [commit.fold_version for commit in reader.commits()]
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["its own checkpoint", "another version's"])
+async def test_where_another_version_goes_on_is_counted_from_the_last_checkpoint(tmp_path: Path, *, own: bool) -> None:
+    """No start reads all records again: those behind the last checkpoint of the version before tell the number."""
+    journal = reopened(tmp_path)
+    await journal.commit(ticks(1, 4), NOTHING)
+    told = record(1, 1), snapshot(2, 1), record(3, 2), snapshot(4, 2)
+    point = checkpoint(2, seq=4, event_seq=2, fold=FOLD) if own else checkpoint(2, seq=4, event_seq=3, fold=FOLD - 1)
+    await journal.commit((), derived(*told, point=point, through_n=2))
+    await journal.close(derived(record(5, 3), snapshot(6, 3), snapshot(7, 4)))
+    with sqlite3.connect(tmp_path / "main.journal") as connection:
+        connection.execute("DELETE FROM records WHERE seq <= ?", (4 if own else 0,))
+    with Reader.open(tmp_path, "main") as reader:
+        assert ({5: (7, 4)}, {}) == (reader.seams(FOLD + 1), reader.seams(FOLD))
+
+
 async def test_each_record_that_comes_again_is_judged_by_its_own_fold_version(tmp_path: Path) -> None:
     """Where a refold reaches back over an upgrade, only what the present version published must be the same."""
     journal = reopened(tmp_path)
