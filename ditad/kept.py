@@ -395,18 +395,14 @@ class Memory:
             places.hear(keys)
 
     def totals(self, state: State) -> Totals:
-        """Give the sums over all positions."""
+        """Give the sums over all positions; where anything of the book changed they are another object."""
         positions, kept = state.positions, self.runs
         for key in kept.due(positions):
             position = positions[key]
             run = position.runs[-1] if position.runs else position.base
             known = kept.held.get(key)
             if known is None or (parts := known[0])[0] is not run or parts[1] is not position.tick:
-                made, parts = _totals_of_run(run, position.tick), (run, position.tick)
-                if known is not None and all(map(is_, known[1], made)):
-                    kept.held[key] = parts, known[1]  # a fill that only opens adds nothing to these sums
-                else:
-                    kept.put(key, parts, made)
+                kept.put(key, (run, position.tick), _totals_of_run(run, position.tick))
         return kept.whole()
 
 

@@ -121,6 +121,14 @@ def reported() -> Story:
     return story
 
 
+def rounded() -> Story:
+    """Open more and more at averages that leave their cost open: no sum over the positions says how far."""
+    story = Story(tick="0.1")
+    for z, ap in (("3", "100.03"), ("7", "100.0114"), ("700", "100.01")):
+        story.order(z=z, ap=ap, fee="0.05")
+    return story
+
+
 def one_way_elsewhere() -> Story:
     """Learn it from a symbol that is not the account's own, so that nothing of any position is told."""
     story = Story(symbols=MANY)
@@ -145,7 +153,7 @@ def one_way() -> Story:
     return story
 
 
-@pytest.mark.parametrize("told", [busy, wide, reported, one_way, one_way_elsewhere])
+@pytest.mark.parametrize("told", [busy, wide, reported, rounded, one_way, one_way_elsewhere])
 def test_what_is_kept_changes_no_byte(told: Callable[[], Story]) -> None:
     """A projection that keeps nothing, because it forgets or begins anew before every event, says the same."""
     kept, forgetful, forgotten = Projection("main"), Projection("main"), Projection("main")
@@ -159,7 +167,7 @@ def test_what_is_kept_changes_no_byte(told: Callable[[], Story]) -> None:
         assert kept.needs() == forgetful.needs()
 
 
-@pytest.mark.parametrize("told", [busy, wide, reported, one_way, one_way_elsewhere])
+@pytest.mark.parametrize("told", [busy, wide, reported, rounded, one_way, one_way_elsewhere])
 def test_a_line_says_what_its_body_says(told: Callable[[], Story]) -> None:
     """What of a line was written before is what its body has now."""
     projection = Projection("main")
