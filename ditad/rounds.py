@@ -137,7 +137,8 @@ def _income_span(state: State, round_: Round) -> tuple[int, int] | None:
 def _forget(turn: Turn, asked_ms: int) -> None:
     """Let go of what no question can touch any more: of a kind that is not answered none can.
 
-    Incomes are kept for as long as the exchange keeps their rows: when they are told at last, each must find its push.
+    Where income is not answered its pushes are kept for as long as the exchange keeps rows: when these are told at last,
+    each must find its push.
     """
     state, coverage = turn.state, turn.state.coverage
     through = min((coverage.asked_ms(kind) for kind in FactKind if coverage.available(kind)), default=asked_ms)

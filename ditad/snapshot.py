@@ -79,7 +79,10 @@ _sums = attrgetter(*(field.name for field in dataclasses.fields(Sums)))
 
 
 def _k_block(state: State, memory: Memory) -> tuple[dict[str, object], dict[str, object]]:
-    """Give K, and the same with its positions as JSON. What it is made of stands in `parts`, all of it, but for what nobody told."""
+    """Give K, and the same with its positions as JSON.
+
+    What it is made of stands in `parts`, all of it, but for what nobody told.
+    """
     totals, held = memory.totals(state), _k_positions(state, memory)
     make = partial(_k_made, state, memory, totals, held)
     if state.unknown:

@@ -144,8 +144,8 @@ def collapse(state: State, key: str, before_ms: int) -> None:
     for trade in book.ended:
         trade.settled = trade.settled or trade.last in ends
     settled = [trade for trade in book.ended if trade.settled]
-    open_still = [trade for trade in settled[-SETTLED_MAX:-SETTLED_MIN] if _may_change(state, trade)]
-    book.ended = [*open_still, *settled[-SETTLED_MIN:], *(trade for trade in book.ended if not trade.settled)]
+    changing = [trade for trade in settled[-SETTLED_MAX:-SETTLED_MIN] if _may_change(state, trade)]
+    book.ended = [*changing, *settled[-SETTLED_MIN:], *(trade for trade in book.ended if not trade.settled)]
 
 
 def _may_change(state: State, trade: Trade) -> bool:

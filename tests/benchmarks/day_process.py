@@ -1,9 +1,10 @@
 """A busy account's day in virtual time, looked over every hour.
 
-What enters: how many hours, their seconds (fewer for a short day), a seed. What leaves: one JSON line an hour: memory that the product's own modules hold,
-tasks, file descriptors, events, bytes of the journal; and a last one. What holds: the product's own service runs, from
-the session to the journal, with marks, audits, renewals of the key and broken streams; what the simulated exchange holds
-in the same process is not counted; at the end the books of both are equal, or there are no figures.
+What enters: how many hours, their seconds (fewer for a short day), a seed. What leaves: one JSON line an hour: memory
+that the product's own modules hold, tasks, file descriptors, events, bytes of the journal; and a last one. What holds: the
+product's own service runs, from the session to the journal, with marks, audits, renewals of the key and broken streams;
+what the simulated exchange holds in the same process is not counted; at the end the books of both are equal, or there are
+no figures.
 """
 
 from __future__ import annotations
